@@ -1,0 +1,75 @@
+"""`ragkit ask`: one question, its answer, and where that is written."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ragkit.cli.console import ProgressBars, output
+
+if TYPE_CHECKING:
+    from ragkit.engine.run import Prediction
+
+
+def ask(
+    pipeline: Path = typer.Argument(help="The pipeline's YAML file."),
+    question: str = typer.Argument(help="The question."),
+    overrides: list[str] = typer.Option([], "--set", metavar="PATH=VALUE", help="Change a setting of the pipeline."),
+    explain: bool = typer.Option(False, "--explain", help="Show what every stage did."),
+) -> int:
+    """Answer one question, with citations."""
+    from ragkit.pipeline import Pipeline
+
+    with Pipeline.load(pipeline, overrides) as loaded, ProgressBars() as bars:
+        (prediction,) = loaded.predict([("question", question)], on_progress=bars)
+    if explain:
+        _explain(prediction)
+    if prediction.error is not None:
+        error = prediction.error
+        output.print(f"failed in {error['stage']}: {error['type']}: {error['message']}", style="red", markup=False)
+        return 1
+    for flag in prediction.flags:
+        output.print(f"ended early: {flag}", style="yellow", markup=False)
+    if prediction.answer is None:
+        output.print("No answer: the passages do not hold one.", style="yellow")
+    else:
+        output.print(prediction.answer, style="bold", markup=False)
+    texts = {passage.id: passage for passage in prediction.documents}
+    for number, citation in enumerate(prediction.citations, 1):
+        page = f", page {citation.page}" if citation.page else ""
+        output.print(f"  [{number}] {citation.source}{page}", markup=False)
+        if citation.passage in texts:
+            output.print(f"      {_shorten(texts[citation.passage].page_content, 300)}", style="dim", markup=False)
+    return 0
+
+
+def _explain(prediction: "Prediction") -> None:
+    events = prediction.trace.events if prediction.trace else []
+    for event in events:
+        output.print(f"{event.stage}  ({event.seconds:.3f} s)", style="bold cyan", markup=False)
+        for field, value in event.wrote.items():
+            for line in _lines(field, value):
+                output.print(f"  {line}", markup=False)
+        if event.error:
+            output.print(f"  {event.error}", style="red", markup=False)
+    usage = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in prediction.usage.as_dict().items())
+    output.print(f"used: {usage}\n", style="dim", markup=False)
+
+
+def _lines(field: str, value: Any) -> list[str]:
+    """Return what a stage wrote as lines: passages with score and origin, anything else shortened."""
+    from ragkit.engine.state import Passage
+
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], Passage):
+        lines = [f"{field}: {len(value)} passages"]
+        for passage in value:
+            score = "" if passage.score is None else f"{passage.score:.4f}  "
+            found = ", ".join(f"{hit.stage} #{hit.rank}" for hit in passage.hits)
+            lines.append(f"  {score}{passage.id}  ({found})  {_shorten(passage.page_content, 90)}")
+        return lines
+    return [f"{field}: {_shorten(str(value), 500)}"]
+
+
+def _shorten(text: str, length: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"

@@ -1,0 +1,1 @@
+"""YAML to checked pipelines and back, with errors that name file, line and column."""

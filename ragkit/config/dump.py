@@ -1,0 +1,87 @@
+"""A pipeline to the data of its YAML file: the inverse of loading."""
+
+from typing import Any
+
+import yaml
+
+from ragkit.engine import registry
+from ragkit.engine.calls import Resource
+from ragkit.engine.component import Component
+from ragkit.engine.nodes import Node, Step
+from ragkit.errors import InputError
+from ragkit.pipeline import Pipeline
+
+
+def to_data(pipeline: Pipeline, *, defaults: bool = False) -> dict[str, Any]:
+    """Return the pipeline as plain data: what was set, or with `defaults` every setting.
+
+    Raises:
+        InputError: a part cannot be written down, because its class is not registered under a name.
+    """
+    names = {id(model): name for name, model in pipeline.models.items()}
+    if pipeline.index is not None:
+        names[id(pipeline.index)] = "index"
+    writer = _Writer(names, defaults)
+    data: dict[str, Any] = {"name": pipeline.name}
+    if pipeline.models:
+        data["models"] = {
+            name: {"provider": _registered(registry.models, model)} | writer.settings(model)
+            for name, model in pipeline.models.items()
+        }
+    if pipeline.index is not None:
+        kind = _registered(registry.indexes, pipeline.index)
+        data["index"] = ({} if kind == "local" and not defaults else {"type": kind}) | writer.settings(pipeline.index)
+    data["pipeline"] = writer.steps(pipeline.nodes)
+    run = writer.settings(pipeline.settings)
+    return data | ({"run": run} if run else {})
+
+
+def to_yaml(pipeline: Pipeline, *, defaults: bool = False) -> str:
+    """Return the pipeline as YAML text; see `to_data`."""
+    return yaml.safe_dump(to_data(pipeline, defaults=defaults), sort_keys=False, allow_unicode=True, width=120)
+
+
+class _Writer:
+    def __init__(self, names: dict[int, str], defaults: bool) -> None:
+        self.names = names
+        self.defaults = defaults
+
+    def settings(self, component: Component) -> dict[str, Any]:
+        """Return the settings of a component by their YAML keys."""
+        fields = type(component).model_fields
+        wanted = [name for name in fields if self.defaults or name in component.model_fields_set]
+        return {fields[name].alias or name: self.value(getattr(component, name)) for name in wanted}
+
+    def value(self, value: Any) -> Any:
+        if isinstance(value, Resource) and id(value) in self.names:
+            return self.names[id(value)]
+        if isinstance(value, Component):
+            return self.settings(value)
+        if isinstance(value, (list, tuple)):
+            return self.steps(value) if value and isinstance(value[0], Node) else [self.value(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self.value(item) for key, item in value.items()}
+        if value is None or isinstance(value, (str, int, float, bool)):
+            return value
+        raise InputError(f"{type(value).__name__} cannot be written as YAML; it exists in Python only")
+
+    def steps(self, nodes: Any) -> list[dict[str, Any]]:
+        return [self.step(node) for node in nodes]
+
+    def step(self, node: Node) -> dict[str, Any]:
+        if not isinstance(node, Step):
+            return {type(node).control: self.settings(node)}  # type: ignore[attr-defined]
+        settings = self.settings(node.stage)
+        if settings.get("index") == "index":
+            del settings["index"]
+        own = {} if node.id.partition("#")[0] == node.stage.name else {"id": node.id.partition("#")[0]}
+        if _registered(registry.stages, node.stage) != node.stage.name:
+            raise InputError(f"the stage '{node.stage.name}' is not registered under its name")
+        return {node.stage.name: own | settings}
+
+
+def _registered(known: registry.Registry, part: Component) -> str:
+    for name in known:
+        if known[name] is type(part):
+            return name
+    raise InputError(f"{type(part).__name__} is not registered as a {known.kind}, so YAML cannot name it")

@@ -1,0 +1,220 @@
+"""A YAML file to a checked pipeline, with all problems reported at once and before any model loads."""
+
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+from ragkit.config.build import Builder, show
+from ragkit.config.overrides import apply_overrides
+from ragkit.config.problems import ConfigError, Path
+from ragkit.config.settings import RunSettings
+from ragkit.config.source import Source, read_source
+from ragkit.engine import registry
+from ragkit.engine.calls import Resource
+from ragkit.engine.controls import CONTROLS
+from ragkit.engine.nodes import ANYTHING, Complain, Known, Node, Step, check_sequence
+from ragkit.engine.state import INITIAL_FIELDS, State
+from ragkit.engine.trace import Trace
+from ragkit.errors import InputError, did_you_mean
+from ragkit.pipeline import Pipeline
+
+SECTIONS = ("name", "models", "index", "pipeline", "run")
+
+
+def load_pipeline(path: str | FilePath, overrides: Sequence[str] = ()) -> Pipeline:
+    """Read and check a pipeline file.
+
+    Args:
+        path: the YAML file. Paths inside it are relative to the current folder.
+        overrides: changes of the form `path.to.key=value`.
+
+    Raises:
+        ConfigError: with every problem of the file.
+        InputError: the file cannot be read, or an override leads nowhere.
+    """
+    path = FilePath(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+        raise InputError(f"{path}: no such file{did_you_mean(path.name, near)}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder, not a pipeline file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    return parse_pipeline(text, str(path), overrides)
+
+
+def parse_pipeline(text: str, file: str = "<text>", overrides: Sequence[str] = ()) -> Pipeline:
+    """Check a pipeline given as YAML text; `file` is its name in messages. See `load_pipeline`."""
+    source = read_source(text, file)
+    apply_overrides(source, overrides)
+    pipeline, builder = _Loader(source).load()
+    if builder.problems or pipeline is None:
+        raise ConfigError(file, builder.problems, text)
+    return pipeline
+
+
+class _Loader:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.builder = Builder(source)
+        self.paths: dict[int, Path] = {}
+        self.kept: list[Node] = []  # so that an id() in `paths` stays that node's
+        self.ids: dict[str, int] = {}
+
+    def load(self) -> tuple[Pipeline | None, Builder]:
+        builder, data = self.builder, self.source.data
+        if not isinstance(data, dict):
+            builder.complain((), f"must hold a mapping with a 'pipeline', not {show(data)}")
+            return None, builder
+        builder.unknown_keys(data, SECTIONS, (), "")
+        name = data.get("name", FilePath(self.source.file).stem)
+        if not isinstance(name, str) or not name.strip() or any(sign in name for sign in "/\\\0"):
+            builder.complain(("name",), f"must be a text without slashes, not {show(name)}", "name")
+        models = self._models(data.get("models"))
+        index = self._index(data["index"]) if data.get("index") is not None else None
+        run = builder.component(RunSettings, data.get("run"), ("run",), "run")
+        if "pipeline" not in data:
+            builder.complain((), "missing key 'pipeline': a list of steps")
+            return None, builder
+        nodes = self.steps(data["pipeline"], ("pipeline",))
+        check_sequence(nodes, INITIAL_FIELDS, self._misfit)
+        if builder.problems:
+            return None, builder
+        return Pipeline(nodes, name=name, models=models, index=index, run=run), builder
+
+    def _misfit(self, node: Node, message: str) -> None:
+        path = self.paths[id(node)]
+        self.builder.complain(path, message, str(path[-1]), at_key=True)
+
+    def _models(self, data: Any) -> dict[str, Resource]:
+        builder = self.builder
+        entries = builder.mapping(data, ("models",), "models") or {}
+        builder.declared |= entries.keys()
+        for name, settings in entries.items():
+            path, where = ("models", name), f"models.{name}"
+            values = builder.mapping(settings, path, where)
+            if values is None:
+                continue
+            cls = self._choose(registry.models, values, "provider", path, where)
+            if cls is not None:
+                rest = {key: value for key, value in values.items() if key != "provider"}
+                model = builder.component(cls, rest, path, where)
+                if model is not None:
+                    builder.resources[name] = model
+        return dict(builder.resources)
+
+    def _index(self, data: Any) -> Resource | None:
+        builder = self.builder
+        builder.declared.add("index")
+        values = builder.mapping(data, ("index",), "index")
+        if values is None:
+            return None
+        cls = self._choose(registry.indexes, {"type": "local", **values}, "type", ("index",), "index")
+        if cls is None:
+            return None
+        rest = {key: value for key, value in values.items() if key != "type"}
+        index: Resource | None = builder.component(cls, rest, ("index",), "index")
+        if index is not None:
+            builder.resources["index"] = index
+        return index
+
+    def _choose(self, known: registry.Registry, values: dict[str, Any], key: str, path: Path, where: str) -> Any:
+        """Return the class that a `provider` or `type` names, or complain."""
+        name = values.get(key)
+        choices = ", ".join(known)
+        if name is None:
+            self.builder.complain(path, f"missing key '{key}' (choose one of: {choices})", where)
+        elif not isinstance(name, str) or name not in known:
+            hint = did_you_mean(name, known) if isinstance(name, str) else ""
+            message = f"unknown {key} {show(name)}{hint} (choose one of: {choices})"
+            self.builder.complain((*path, key), message, where)
+        else:
+            return known[name]
+        return None
+
+    def steps(self, data: Any, path: Path) -> tuple[Node, ...]:
+        """Build a list of steps; a step that cannot be built is an `_Unbuilt` one, so that the rest is checked too."""
+        if not isinstance(data, list) or not data:
+            message = f"must be a list of steps ('- answer.read: {{...}}'), not {show(data) if data != [] else 'empty'}"
+            self.builder.complain(path, message, str(path[-1]))
+            return (_Unbuilt(),)
+        return tuple(self.step(item, (*path, n)) for n, item in enumerate(data))
+
+    def step(self, item: Any, path: Path) -> Node:
+        """Build one step: a mapping with the stage's or control's name as its only key."""
+        builder = self.builder
+        if not isinstance(item, dict) or len(item) != 1:
+            shown = f"the keys {', '.join(item)}" if isinstance(item, dict) else show(item)
+            message = f"a step is one name with its settings ('- answer.read: {{...}}'), not {shown}"
+            builder.complain(path, message)
+            return _Unbuilt()
+        ((name, settings),) = item.items()
+        path = (*path, name)
+        node: Node
+        if name in CONTROLS:
+            node = self._control(name, settings, path)
+        elif name in registry.stages:
+            node = self._stage(name, settings, path)
+        else:
+            hint = did_you_mean(name, [*registry.stages, *CONTROLS])
+            builder.complain(path, f"unknown stage '{name}'{hint} ('ragkit stages' lists them)", at_key=True)
+            node = _Unbuilt()
+        self.paths[id(node)] = path
+        self.kept.append(node)
+        return node
+
+    def _stage(self, name: str, settings: Any, path: Path) -> Node:
+        builder, cls = self.builder, registry.stages[name]
+        values = builder.mapping(settings, path, name)
+        if values is None:
+            return _Unbuilt(writes=cls.writes)
+        step_id = values.get("id", name)
+        if not isinstance(step_id, str) or not step_id:
+            builder.complain((*path, "id"), f"must be a text, not {show(step_id)}", name)
+            step_id = name
+        rest = {key: value for key, value in values.items() if key != "id"}
+        if "index" in cls.model_fields and "index" not in rest:
+            if "index" in builder.declared:
+                rest["index"] = "index"  # a pipeline has one index, so a stage need not name it
+            else:
+                builder.complain(path, "it needs an index, but the file has no 'index' section", name, at_key=True)
+                builder.declared.add("index")  # said once
+        stage = builder.component(cls, rest, path, name)
+        if stage is None:
+            return _Unbuilt(writes=cls.writes)
+        self.ids[step_id] = self.ids.get(step_id, 0) + 1
+        return Step(stage=stage, id=step_id if self.ids[step_id] == 1 else f"{step_id}#{self.ids[step_id]}")
+
+    def _control(self, name: str, settings: Any, path: Path) -> Node:
+        cls = CONTROLS[name]
+        values = self.builder.mapping(settings, path, name)
+        if values is None:
+            return _Unbuilt()
+        ready: dict[str, Any] = {}
+        for key, field in (("do", "do"), ("then", "then"), ("else", "otherwise")):
+            if field in cls.model_fields and key in values:
+                ready[field] = self.steps(values[key], (*path, key))
+        if "branches" in cls.model_fields and "branches" in values:
+            branches = self.builder.mapping(values["branches"], (*path, "branches"), f"{name}: 'branches'") or {}
+            ready["branches"] = {key: self.steps(do, (*path, "branches", key)) for key, do in branches.items()}
+        given = {"do", "then", "else", "branches"} & values.keys()
+        rest = {key: value for key, value in values.items() if key not in given}
+        node: Node | None = self.builder.component(cls, rest, path, name, **ready)
+        return node or _Unbuilt()
+
+
+class _Unbuilt(Node):
+    """Stands where a step could not be built; may have written anything, unless its stage is known."""
+
+    writes: tuple[str, ...] = (ANYTHING,)
+
+    def check(self, known: Known, complain: Complain) -> Known:
+        return known | self.written()
+
+    def written(self) -> Known:
+        return frozenset(self.writes)
+
+    async def run(self, state: State, trace: Trace, scope: str = "") -> None:
+        raise AssertionError("a pipeline with problems is never run")

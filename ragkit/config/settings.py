@@ -1,0 +1,48 @@
+"""The `run:` section: which questions, which metrics, which limits."""
+
+from pydantic import Field, field_validator
+
+from ragkit.engine import registry
+from ragkit.engine.calls import Budget
+from ragkit.engine.component import Component
+
+
+class BudgetSettings(Component):
+    """The most that one question may use; a question that reaches a limit ends with what it has, flagged."""
+
+    searches: int | None = Field(None, ge=0, description="searches per question")
+    model_calls: int | None = Field(None, ge=0, description="language-model calls per question")
+    tokens: int | None = Field(None, ge=0, description="prompt and completion tokens per question")
+    seconds: float | None = Field(
+        None, gt=0, description="seconds of computing time per question (its share of batches)"
+    )
+
+    def to_budget(self) -> Budget:
+        """Return the engine's form."""
+        return Budget(self.searches, self.model_calls, self.tokens, self.seconds)
+
+
+class RunSettings(Component):
+    """How a pipeline is run over a file of questions."""
+
+    questions: str | None = Field(None, description="JSONL file of questions (.jsonl or .jsonl.gz)")
+    metrics: tuple[str, ...] = Field(("em", "f1"), description="what is measured, e.g. em, f1, hit, recall@5")
+    limit: int | None = Field(None, ge=1, description="only the first so many questions")
+    budget: BudgetSettings = Field(BudgetSettings(), description="limits per question")
+    wave: int = Field(
+        64, ge=1, description="questions per wave, when questions share a memory; 1 is strictly sequential"
+    )
+    in_flight: int = Field(2048, ge=1, description="questions on their way at once")
+    cache: bool = Field(True, description="keep answers of models and indexes and use them again")
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        from ragkit.errors import InputError
+
+        for name in names:
+            try:
+                registry.metrics[name.partition("@")[0]]
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return names

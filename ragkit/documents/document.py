@@ -1,0 +1,82 @@
+"""What a loader hands on: a document with its pages and blocks, and the report of what was read."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in points (1/72 inch) from the upper left corner of the page."""
+
+_LISTED = 20
+
+
+class Unreadable(Exception):  # noqa: N818 - a reason that ends up in the ingest report, not an error of the run
+    """A file cannot be read; the text is the reason, without the file's name."""
+
+
+class SourceFile(NamedTuple):
+    """A file of the corpus and the id of the document in it: the path relative to the corpus root."""
+
+    path: Path
+    id: str
+
+
+class Block(NamedTuple):
+    """A paragraph, heading, table row or the like; `box` is None where the format has no geometry."""
+
+    text: str
+    box: Box | None = None
+
+
+class Page(NamedTuple):
+    """The blocks of a page in reading order; `number` counts from 1 and is None in formats without pages."""
+
+    number: int | None
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDocument:
+    """A document as it was read.
+
+    Attributes:
+        id: the path relative to the corpus root, or the `id` of a JSONL row.
+        pages: in order, without the pages that hold no text; one page without a number for unpaged formats.
+        metadata: `source`, `document`, `title` where known, and the further fields of a JSONL row.
+    """
+
+    id: str
+    pages: tuple[Page, ...]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What was read and what was not; `str()` gives the text for the user.
+
+    Attributes:
+        files: files that were looked at.
+        documents: documents read from them (a JSONL file holds many).
+        pages: pages of the paged documents.
+        pages_without_text: those of them without a text layer.
+        skipped: (file, `file:line` or `file, page n`; reason) of everything that was left out.
+    """
+
+    files: int = 0
+    documents: int = 0
+    pages: int = 0
+    pages_without_text: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def skip(self, place: str, reason: str) -> None:
+        """Note that something was left out, and why."""
+        self.skipped.append((place, reason))
+
+    def __str__(self) -> str:
+        lines = [f"{self.files} files, {self.documents} documents, {self.pages} pages"]
+        if self.pages_without_text:
+            lines[0] += f" ({self.pages_without_text} pages without text)"
+        lines += [f"skipped {place}: {reason}" for place, reason in self.skipped[:_LISTED]]
+        if len(self.skipped) > _LISTED:
+            lines.append(f"skipped {len(self.skipped) - _LISTED} more")
+        return "\n".join(lines)

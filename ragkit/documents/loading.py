@@ -1,0 +1,98 @@
+"""Find the files of a corpus and read them, whatever their format."""
+
+import glob
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ragkit.documents.document import IngestReport, SourceDocument, SourceFile, Unreadable
+from ragkit.documents.html import read_html
+from ragkit.documents.pdf import read_pdf
+from ragkit.documents.rows import read_rows
+from ragkit.documents.text import read_text
+from ragkit.errors import InputError
+
+Reader = Callable[[SourceFile, IngestReport], Iterable[SourceDocument]]
+
+READERS: dict[str, Reader] = {
+    ".pdf": read_pdf,
+    ".txt": read_text,
+    ".md": read_text,
+    ".html": read_html,
+    ".htm": read_html,
+    ".jsonl": read_rows,
+    ".jsonl.gz": read_rows,
+}
+
+
+def discover(patterns: Sequence[str], base: Path) -> list[SourceFile]:
+    """Return the files that match any of the patterns, sorted, each once.
+
+    Args:
+        patterns: file names or globs (`**` crosses folders), absolute or relative to `base`.
+        base: the folder that relative patterns start from.
+
+    Raises:
+        InputError: a pattern matches no file.
+    """
+    paths: set[Path] = set()
+    for pattern in patterns:
+        found = _matches(str(Path(pattern).expanduser()), base)
+        if not found:
+            hint = f"; it is a folder, try '{pattern.rstrip('/')}/*'" if (base / pattern).is_dir() else ""
+            raise InputError(f"documents: '{pattern}' matches no file under {base.resolve()}{hint}")
+        paths |= found
+    if not paths:
+        raise InputError("documents: no file is named")
+    root = os.path.commonpath([path.parent for path in paths])
+    return [SourceFile(path, path.relative_to(root).as_posix()) for path in sorted(paths)]
+
+
+def _matches(pattern: str, base: Path) -> set[Path]:
+    names = [pattern] if (base / pattern).is_file() else glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 - skips hidden files
+    # Not Path.resolve: a corpus of symbolic links keeps its own names.
+    return {Path(os.path.normpath(base.absolute() / name)) for name in names if (base / name).is_file()}
+
+
+def load_documents(
+    files: Iterable[SourceFile], report: IngestReport, on_file: Callable[[SourceFile], None] = lambda file: None
+) -> Iterator[SourceDocument]:
+    """Read the documents of files one after the other.
+
+    What cannot be read, or has the id of an earlier document, is left out and noted in the report.
+
+    Args:
+        files: what `discover` returned.
+        report: is filled in while the iterator advances.
+        on_file: called after each file.
+    """
+    seen: set[str] = set()
+    for file in files:
+        report.files += 1
+        for document in _read(file, report):
+            if document.id in seen:
+                report.skip(file.id, f"the id '{document.id}' belongs to an earlier document")
+                continue
+            seen.add(document.id)
+            report.documents += 1
+            yield document
+        on_file(file)
+
+
+def _read(file: SourceFile, report: IngestReport) -> Iterator[SourceDocument]:
+    suffix = _suffix(file.path)
+    reader = READERS.get(suffix)
+    if reader is None:
+        report.skip(file.id, f"unknown format '{suffix}' (known: {', '.join(READERS)})")
+        return
+    try:
+        yield from reader(file, report)
+    except Unreadable as reason:
+        report.skip(file.id, str(reason))
+    except OSError as error:
+        report.skip(file.id, error.strerror or str(error))
+
+
+def _suffix(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return "".join(suffixes[-2:]) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])

@@ -1,0 +1,66 @@
+"""JSONL: every line a document `{id, text, title?, ...}`; `.jsonl.gz` is read the same way."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ragkit.documents.document import Block, IngestReport, Page, SourceDocument, SourceFile, Unreadable
+from ragkit.documents.text import clean
+
+
+def read_rows(file: SourceFile, report: IngestReport) -> Iterator[SourceDocument]:
+    """Read a document per line; a bad line is noted in the report as `file:line` and left out.
+
+    Further fields of a row become metadata; `source` is the file's stem and `document` the row's id whatever the row
+    says.
+
+    Raises:
+        Unreadable: the compressed file is damaged (the rows before the damage have been handed out).
+    """
+    stem = Path(file.path.name.removesuffix(".gz")).stem
+    for number, line in _lines(file.path):
+        if not line.strip():
+            continue
+        try:
+            yield _document(line, stem)
+        except Unreadable as reason:
+            report.skip(f"{file.id}:{number}", str(reason))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as lines:
+        try:
+            yield from enumerate(lines, start=1)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise Unreadable(f"the compressed file is damaged: {error}") from None
+
+
+def _document(line: bytes, stem: str) -> SourceDocument:
+    row = _parse(line)
+    identifier, text = row.pop("id", None), row.pop("text", None)
+    if isinstance(identifier, bool) or not isinstance(identifier, (str, int)) or identifier == "":
+        raise Unreadable("'id' is missing or not a string")
+    if not isinstance(text, str):
+        raise Unreadable("'text' is missing or not a string")
+    if not text.strip():
+        raise Unreadable("'text' is empty")
+    name = clean(str(identifier))
+    metadata = row | {"source": stem, "document": name}
+    return SourceDocument(name, (Page(None, (Block(clean(text)),)),), metadata)
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise Unreadable("not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"not JSON: {error.msg} at column {error.colno}") from None
+    except (RecursionError, ValueError) as error:
+        raise Unreadable(f"not JSON that can be read: {error}") from None
+    if not isinstance(row, dict):
+        raise Unreadable("not a JSON object")
+    return row

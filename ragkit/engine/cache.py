@@ -1,0 +1,97 @@
+"""The call cache: what a model, encoder or index has answered once is never asked again."""
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragkit.engine.calls import Reply, Request
+from ragkit.errors import RagkitError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls (
+    key BLOB PRIMARY KEY, value BLOB NOT NULL, is_array INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, seconds REAL NOT NULL
+) WITHOUT ROWID
+"""
+_KEYS_PER_QUERY = 500
+
+
+def call_key(fingerprint: str, request: Request) -> bytes:
+    """Return the key of a call: a hash of the resource's fingerprint, the operation and its arguments."""
+    canonical = json.dumps([fingerprint, request.op, request.args], sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+class CallCache:
+    """Answers by key, in an SQLite file that several threads and processes may use at once.
+
+    An answer is on disk when `store` returns, so a killed run has lost none that it had stored.
+
+    Raises:
+        RagkitError: the file is damaged or is no call cache.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise RagkitError(
+                f"{path}: cannot be used as a call cache ({error}); delete the file to start anew"
+            ) from error
+
+    def lookup(self, keys: Iterable[bytes]) -> dict[bytes, Reply]:
+        """Return the known answers among the keys."""
+        wanted = list(keys)
+        found: dict[bytes, Reply] = {}
+        for start in range(0, len(wanted), _KEYS_PER_QUERY):
+            part = wanted[start : start + _KEYS_PER_QUERY]
+            marks = ",".join("?" * len(part))
+            with self._lock:
+                rows = self._db.execute(f"SELECT * FROM calls WHERE key IN ({marks})", part).fetchall()  # noqa: S608 - only question marks are put in
+            for key, value, is_array, prompt_tokens, completion_tokens, seconds in rows:
+                decoded = np.frombuffer(value, dtype=np.float32) if is_array else json.loads(value)
+                found[key] = Reply(decoded, prompt_tokens, completion_tokens, seconds)
+        return found
+
+    def store(self, replies: Mapping[bytes, Reply]) -> None:
+        """Keep answers, all or none of them; a key that is there already keeps its first answer."""
+        rows = [
+            (key, *_encode(reply.value), reply.prompt_tokens, reply.completion_tokens, reply.seconds)
+            for key, reply in replies.items()
+        ]
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", rows)
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def __len__(self) -> int:
+        with self._lock, closing(self._db.execute("SELECT count(*) FROM calls")) as cursor:
+            return int(cursor.fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+
+def _encode(value: Any) -> tuple[bytes, bool]:
+    if isinstance(value, np.ndarray):
+        return np.ascontiguousarray(value, dtype=np.float32).tobytes(), True
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"), False

@@ -1,0 +1,243 @@
+"""Run a pipeline's nodes over many questions at once."""
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from ragkit.engine.cache import CallCache
+from ragkit.engine.calls import CALLER, QUESTION, Budget, Meter, OnProgress, QuestionContext, Resource
+from ragkit.engine.component import Component
+from ragkit.engine.memory import Memory
+from ragkit.engine.nodes import Node, StageError, run_sequence
+from ragkit.engine.scheduler import Scheduler
+from ragkit.engine.state import Citation, Documents, Passage, State
+from ragkit.engine.trace import Trace
+from ragkit.errors import BudgetExceededError
+
+
+@dataclass(slots=True)
+class Prediction:
+    """What a pipeline made of one question.
+
+    Attributes:
+        documents: the final ranking of passages.
+        context: the passages that were in the reader's prompt, if a stage packed them; otherwise `documents`.
+        flags: `budget:<name>` when a budget ended the question.
+        error: stage, type, message and traceback of the failure, if a stage failed.
+    """
+
+    id: str
+    question: str
+    answer: str | None
+    documents: Documents
+    context: Documents
+    citations: tuple[Citation, ...]
+    usage: Meter
+    flags: tuple[str, ...] = ()
+    error: dict[str, str] | None = None
+    vars: dict[str, Any] = field(default_factory=dict)
+    trace: Trace | None = None
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the line of `predictions.jsonl`: everything that does not depend on timing."""
+        error = {key: self.error[key] for key in ("stage", "type", "message")} if self.error else None
+        return {
+            "id": self.id,
+            "question": self.question,
+            "answer": self.answer,
+            "documents": [_passage_row(passage) for passage in self.documents],
+            "context": [passage.id for passage in self.context],
+            "citations": [asdict(citation) for citation in self.citations],
+            "usage": self.usage.as_dict(),
+            "flags": list(self.flags),
+            "error": error,
+        }
+
+
+def _passage_row(passage: Passage) -> dict[str, Any]:
+    keys = ("source", "document", "page")
+    score = None if passage.score is None else round(passage.score, 6)
+    return (
+        {"id": passage.id}
+        | {key: passage.metadata[key] for key in keys if key in passage.metadata}
+        | {"score": score, "text": passage.page_content}
+    )
+
+
+OnPrediction = Callable[[Prediction, QuestionContext], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How questions are run.
+
+    Attributes:
+        budget: what one question may use.
+        wave: questions per wave when the pipeline has a memory that questions share.
+        in_flight: questions on their way at once.
+    """
+
+    budget: Budget = field(default_factory=Budget)
+    wave: int = 64
+    in_flight: int = 2048
+
+
+def run_questions(
+    nodes: Sequence[Node],
+    questions: Sequence[tuple[str, str]],
+    *,
+    options: RunOptions | None = None,
+    cache: CallCache | None = None,
+    on_prediction: OnPrediction | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[Prediction]:
+    """Run questions (id and text) through nodes and return their predictions in the order of the questions.
+
+    A question whose stage fails is a prediction with an error; the others go on. `on_prediction` is told of each
+    question as it finishes. Works inside a running event loop too, because the run has a thread and a loop of its own.
+
+    Raises:
+        RagkitError: a model or index could not be opened.
+        KeyboardInterrupt: the user pressed Ctrl-C; the batch under way is finished and kept first.
+    """
+    run = _Run(nodes, options or RunOptions(), Scheduler(cache, on_progress), on_prediction or (lambda *_: None))
+    thread = threading.Thread(
+        target=contextvars.copy_context().run, args=(run.main, questions), name="ragkit-engine", daemon=True
+    )
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.2)
+    except KeyboardInterrupt:
+        run.scheduler.cancel()
+        thread.join()
+        raise
+    if run.failure is not None:
+        raise run.failure
+    return run.predictions
+
+
+class _Run:
+    def __init__(
+        self, nodes: Sequence[Node], options: RunOptions, scheduler: Scheduler, on_prediction: OnPrediction
+    ) -> None:
+        self.nodes = nodes
+        self.options = options
+        self.scheduler = scheduler
+        self.on_prediction = on_prediction
+        self.predictions: list[Prediction] = []
+        self.failure: BaseException | None = None
+
+    def main(self, questions: Sequence[tuple[str, str]]) -> None:
+        """On the engine's thread: run everything."""
+        CALLER.set(self.scheduler)
+        try:
+            self.scheduler.loop.run_until_complete(self._waves(questions))
+        except BaseException as failure:  # noqa: BLE001 - raised again in the thread that called run_questions
+            self.failure = failure
+        finally:
+            self.scheduler.close()
+
+    async def _waves(self, questions: Sequence[tuple[str, str]]) -> None:
+        memories = [part for part in parts(self.nodes) if isinstance(part, Memory)]
+        size = self.options.wave if memories else max(len(questions), 1)
+        for start in range(0, len(questions), size):
+            numbered = list(enumerate(questions[start : start + size], start))
+            results: list[Prediction | None] = [None] * len(numbered)
+            await self._wave(iter(numbered), results, start)
+            self.predictions += [prediction for prediction in results if prediction is not None]
+            for memory in memories:
+                memory.end_wave()
+
+    async def _wave(
+        self, numbered: Iterator[tuple[int, tuple[str, str]]], results: list[Prediction | None], start: int
+    ) -> None:
+        """Run the questions of a wave, at most `in_flight` at once; a fatal failure of a resource ends it."""
+        fatal = self.scheduler.fatal
+
+        async def lane() -> None:
+            for order, (question_id, question) in numbered:
+                results[order - start] = await self._question(order, question_id, question)
+
+        lanes = asyncio.gather(*(lane() for _ in range(min(self.options.in_flight, len(results)))))
+        await asyncio.wait((lanes, fatal), return_when=asyncio.FIRST_COMPLETED)
+        if fatal.done():
+            lanes.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await lanes
+            fatal.result()
+        lanes.result()
+
+    async def _question(self, order: int, question_id: str, question: str) -> Prediction:
+        state = State(question_id, question)
+        trace = Trace(question_id, time.perf_counter())
+        context = QuestionContext(question_id, order, budget=self.options.budget)
+        QUESTION.set(context)
+        flags: tuple[str, ...] = ()
+        error = None
+        try:
+            await run_sequence(self.nodes, state, trace)
+        except BudgetExceededError as exceeded:
+            flags = (f"budget:{exceeded.name}",)
+        except StageError as failure:
+            error = describe_failure(failure)
+        prediction = Prediction(
+            id=question_id,
+            question=question,
+            answer=state.answer,
+            documents=state.documents,
+            context=state.vars.get("context", state.documents),
+            citations=state.citations,
+            usage=replace(context.meter),
+            flags=flags,
+            error=error,
+            vars=state.vars,
+            trace=trace,
+        )
+        self.on_prediction(prediction, context)
+        return prediction
+
+
+def describe_failure(failure: StageError) -> dict[str, str]:
+    """Return stage, type, message and traceback of a stage's failure."""
+    cause = failure.cause
+    lines = traceback.format_exception(type(cause), cause, cause.__traceback__)
+    return {
+        "stage": failure.stage,
+        "type": type(cause).__name__,
+        "message": str(cause),
+        "traceback": "".join(lines),
+    }
+
+
+def parts(nodes: Sequence[Node]) -> list[Component]:
+    """Return the models, indexes, memories and other components that the stages of nodes hold, each once."""
+    found: dict[int, Component] = {}
+
+    def visit(value: Any) -> None:
+        if isinstance(value, Component):
+            if not isinstance(value, Node):
+                if id(value) in found:
+                    return
+                found[id(value)] = value
+            for name in type(value).model_fields:
+                visit(getattr(value, name))
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                visit(item)
+        elif isinstance(value, dict):
+            visit(list(value.values()))
+
+    visit(list(nodes))
+    return list(found.values())
+
+
+def resources(nodes: Sequence[Node]) -> list[Resource]:
+    """Return the models and indexes that the stages of nodes hold, each once."""
+    return [part for part in parts(nodes) if isinstance(part, Resource)]

@@ -1,0 +1,138 @@
+"""A run is a folder: its settings, its predictions as they finish, its trace. Whatever happens, it can go on."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any, Self
+
+import yaml
+
+from ragkit.engine.calls import QuestionContext
+from ragkit.engine.run import Prediction
+from ragkit.errors import InputError
+
+LOCK_FILE = "run.lock.yaml"
+
+
+class RunFolder:
+    """The folder of one run; a context manager that holds it against other processes.
+
+    A line of `predictions.jsonl` is written whole when its question finishes. On resuming, finished questions are
+    read back; a line that a kill cut short and questions that failed are run again.
+
+    Raises:
+        InputError: another process writes to the folder, or it holds a run with other settings.
+    """
+
+    def __init__(self, path: Path, lock: Mapping[str, Any]) -> None:
+        self.path = path
+        self.lock = json.loads(json.dumps(lock))
+        self.finished: dict[str, dict[str, Any]] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._stack.enter_context(FileLock(self.path / ".lock", timeout=0))
+        except Timeout:
+            raise InputError(f"{self.path}: another process is writing to this run") from None
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        lock_file = self.path / LOCK_FILE
+        if lock_file.exists():
+            before = yaml.safe_load(lock_file.read_text(encoding="utf-8"))
+            if differing := list(differences(before, self.lock)):
+                changes = "\n".join(f"  {name}: {old!r} then, {new!r} now" for name, old, new in differing[:10])
+                raise InputError(
+                    f"{self.path}: holds a run with other settings, so it cannot go on with these:\n{changes}\n"
+                    "Choose another folder with --out, or use the settings of that run."
+                )
+        else:
+            replace_file(lock_file, yaml.safe_dump(self.lock, sort_keys=False, allow_unicode=True, width=120))
+        for name in ("predictions.jsonl", "trace.jsonl"):
+            trim(self.path / name)
+        kept = [row for row in read_lines(self.path / "predictions.jsonl") if row["error"] is None]
+        self.finished = {row["id"]: row for row in kept}
+        replace_file(self.path / "predictions.jsonl", "".join(dump_row(row) for row in kept))
+        self._predictions = self._append_to("predictions.jsonl")
+        self._trace = self._append_to("trace.jsonl")
+
+    def _append_to(self, name: str) -> IO[str]:
+        return self._stack.enter_context((self.path / name).open("a", encoding="utf-8"))
+
+    def add(self, prediction: Prediction, context: QuestionContext) -> None:
+        """Write down a question that finished."""
+        row = prediction.to_row()
+        self._predictions.write(dump_row(row))
+        self._predictions.flush()
+        if prediction.trace is not None:
+            self._trace.write(prediction.trace.to_json(context) + "\n")
+        self.finished[prediction.id] = json.loads(dump_row(row))
+
+    def finish(self, ids: Iterable[str]) -> list[dict[str, Any]]:
+        """Put the predictions into the order of the questions, in the file too, and return them."""
+        self._predictions.close()
+        rows = [self.finished[question_id] for question_id in ids]
+        replace_file(self.path / "predictions.jsonl", "".join(dump_row(row) for row in rows))
+        return rows
+
+
+def dump_row(row: Mapping[str, Any]) -> str:
+    """Return one line of JSON, the same for the same row."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def trim(path: Path) -> None:
+    """Remove a last line that a kill cut short."""
+    if path.exists():
+        with path.open("rb+") as file:
+            data = file.read()
+            file.truncate(data.rfind(b"\n") + 1)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a JSONL file; a missing file is empty.
+
+    Raises:
+        InputError: a line is not JSON; the message names it.
+    """
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{path}:{number}: not valid JSON: {error}; remove the line and run again") from None
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that a reader, or a kill, sees the old text or the new one and nothing between."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield the dotted names whose values differ, with both values."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*before, *(key for key in now if key not in before)]:
+            yield from differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, pair in enumerate(zip(before, now, strict=True)):
+            yield from differences(*pair, f"{name}[{number}]")
+    elif before != now:
+        yield name, before, now

@@ -1,0 +1,1 @@
+"""Questions with gold answers, metrics, statistics, and the report of a run."""

@@ -1,0 +1,173 @@
+"""Batch QA evaluation: questions through a pipeline into a run folder, with scores and a report."""
+
+import hashlib
+import importlib.metadata
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from ragkit.engine.calls import OnProgress, QuestionContext
+from ragkit.engine.memory import Memory
+from ragkit.engine.run import Prediction, parts
+from ragkit.engine.run_folder import RunFolder, read_lines, replace_file
+from ragkit.errors import InputError
+from ragkit.evaluation.metrics import parse_metric
+from ragkit.evaluation.prediction import PredictionRow
+from ragkit.evaluation.questions import Question, read_questions
+from ragkit.evaluation.report import write_report
+from ragkit.evaluation.summary import Summary, summarise
+from ragkit.pipeline import Pipeline
+
+_PACKAGES = ("ragkit", "torch", "transformers", "sentence-transformers", "faiss-gpu", "faiss-cpu", "bm25s", "pymupdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A finished batch run.
+
+    Attributes:
+        folder: where everything about the run is.
+        rows: the predictions, in the order of the questions; see `Prediction.to_row`.
+        summary: the scores.
+        seconds: how long the run took this time.
+        resumed: questions that an earlier start of the run had finished.
+        calls: calls to models and indexes this time, and how many of them the cache answered.
+    """
+
+    folder: Path
+    questions: list[Question]
+    rows: list[PredictionRow]
+    summary: Summary
+    seconds: float
+    resumed: int
+    calls: tuple[int, int]
+
+    @property
+    def failures(self) -> list[PredictionRow]:
+        """The rows of the questions that failed."""
+        return [row for row in self.rows if row["error"] is not None]
+
+
+def run_experiment(
+    pipeline: Pipeline,
+    questions: str | Path | Sequence[Question | str] | None = None,
+    *,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    on_progress: OnProgress | None = None,
+    on_folder: Any = None,
+) -> Experiment:
+    """Answer questions, score the answers, write the run folder.
+
+    Args:
+        pipeline: what answers.
+        questions: a file, or questions; by default the file that the pipeline's `run` section names.
+        out: the run's folder; by default a new one under `runs/<name>/`. A folder that holds an unfinished run of the
+            same settings is completed.
+        limit: only the first so many questions; by default the `run` section's.
+        on_progress: told of every long step.
+        on_folder: told of the run's folder before the first question.
+
+    Raises:
+        InputError: no questions, bad lines among them, or a folder that belongs to other settings.
+        RagkitError: a model or the index cannot be opened.
+        KeyboardInterrupt: the run was stopped; it can be completed with the same `out`.
+    """
+    report = on_progress or (lambda *_: None)
+    start = time.perf_counter()
+    metrics = [parse_metric(name) for name in pipeline.settings.metrics]
+    asked, origin = _questions(questions or pipeline.settings.questions, limit or pipeline.settings.limit)
+    pipeline.prepare(report)
+    folder = RunFolder(Path(out) if out else _new_folder(pipeline.name), _lock(pipeline, origin))
+    counts = [0, 0]
+    with folder:
+        if on_folder is not None:
+            on_folder(folder.path)
+        remembers = any(isinstance(part, Memory) for part in parts(pipeline.nodes))
+        done = {} if remembers else dict(folder.finished)  # a memory is filled again, from the cache
+        todo = [(question.id, question.question) for question in asked if question.id not in done]
+        answered = len(done)
+
+        def on_prediction(prediction: Prediction, context: QuestionContext) -> None:
+            nonlocal answered
+            folder.add(prediction, context)
+            answered += 1
+            counts[0] += len(context.calls)
+            counts[1] += context.meter.cached
+            report("questions", answered, len(asked))
+
+        if todo:
+            pipeline.predict(todo, on_prediction=on_prediction, on_progress=report)
+        rows = cast("list[PredictionRow]", folder.finish(question.id for question in asked))
+    seconds = {trace["id"]: trace["seconds"] for trace in read_lines(folder.path / "trace.jsonl")}
+    summary = summarise(asked, rows, metrics, costs={"seconds": [seconds.get(question.id) for question in asked]})
+    replace_file(folder.path / "metrics.json", summary.to_json())
+    write_report(folder.path / "report.html", pipeline.name, summary, asked, rows, folder.lock)
+    elapsed = time.perf_counter() - start
+    return Experiment(folder.path, asked, rows, summary, elapsed, len(done), (counts[0], counts[1]))
+
+
+def _questions(
+    given: str | Path | Sequence[Question | str] | None, limit: int | None
+) -> tuple[list[Question], dict[str, Any]]:
+    """Return the questions and where they are from."""
+    if given is None:
+        raise InputError("no questions: name a file with --questions, or in the pipeline under 'run: questions:'")
+    if isinstance(given, (str, Path)):
+        questions = read_questions(Path(given), limit)
+        digest = hashlib.sha256(Path(given).read_bytes()).hexdigest()
+        return questions, {"file": str(given), "sha256": digest, "count": len(questions)}
+    questions = [
+        Question(id=f"q{n}", question=item) if isinstance(item, str) else item
+        for n, item in enumerate(given[:limit], 1)
+    ]
+    if not questions:
+        raise InputError("the list of questions is empty")
+    texts = "\n".join(f"{question.id}\t{question.question}" for question in questions)
+    return questions, {"sha256": hashlib.sha256(texts.encode()).hexdigest(), "count": len(questions)}
+
+
+def _new_folder(name: str) -> Path:
+    """Return a folder that does not exist yet, named by the time."""
+    stamp = datetime.now(UTC).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+    folder = Path("runs") / name / stamp
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / name / f"{stamp}_{number}"
+    return folder
+
+
+def _lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that the results depend on, every default written out."""
+    from ragkit.config.dump import to_data
+    from ragkit.prompts import prompt_file
+
+    try:
+        data = to_data(pipeline, defaults=True)
+    except InputError as error:  # parts that exist in Python only
+        data = {"name": pipeline.name, "python_only": str(error)}
+    prompts = {
+        name: hashlib.sha256(prompt_file(name).read_bytes()).hexdigest()
+        for part in parts(pipeline.nodes)
+        if isinstance(name := getattr(part, "prompt", None), str)
+    }
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    fingerprints = {name: model.fingerprint() for name, model in pipeline.models.items()}
+    if pipeline.index is not None:
+        fingerprints["index"] = pipeline.index.fingerprint()
+    return data | {
+        "questions": dict(questions),
+        "fingerprints": fingerprints,
+        "prompts": prompts,
+        "versions": {"python": platform.python_version()} | versions,
+    }

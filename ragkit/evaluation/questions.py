@@ -1,0 +1,143 @@
+"""Read questions with their gold answers and gold passages."""
+
+import codecs
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from ragkit.errors import InputError
+
+SHOWN_PROBLEMS = 20
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question and what a right answer to it is.
+
+    Attributes:
+        id: unique within its file.
+        question: the text that the pipeline gets.
+        answers: gold answers, any of which is right; empty where the set has none (retrieval collections).
+        supporting_ids: ids of the gold passages, pages (`<document>#p<n>`, from 1) or documents.
+        type: the set's own kind of question (`bridge`, `table` ...), or an empty string.
+        answerable: False when the right thing is to abstain; `answers` then hold at most a remark.
+        extra: the row's further fields.
+    """
+
+    id: str
+    question: str
+    answers: tuple[str, ...] = ()
+    supporting_ids: tuple[str, ...] = ()
+    type: str = ""
+    answerable: bool = True
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class _Row(BaseModel):
+    """One line of a questions file, as it is checked."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    id: Text | None = None
+    question: Text
+    answers: list[str] = []
+    supporting_ids: list[Text] = []
+    type: str = ""
+    answerable: bool = True
+
+
+def read_questions(path: str | Path, limit: int | None = None) -> list[Question]:
+    """Read questions from a `.jsonl` or `.jsonl.gz` file, one JSON object a line; blank lines are skipped.
+
+    A row needs `question`; it may have `id`, `answers`, `supporting_ids`, `type`, `answerable` and any further
+    fields. A row without an id gets `q<line number>` (from 1), which stays the same as long as the file does.
+
+    Args:
+        path: the file.
+        limit: read only the first `limit` questions; lines after them are not looked at.
+
+    Raises:
+        InputError: the file cannot be read, holds no question, or has bad lines; then all of them are named.
+    """
+    path = Path(path)
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be at least 1, not {limit}")
+    questions: dict[str, Question] = {}
+    lines: dict[str, int] = {}
+    problems: list[str] = []
+    for number, line in _numbered_lines(path):
+        try:
+            question = _parse(line, number)
+            if question.id in lines:
+                raise ValueError(f"id '{question.id}' was used before, in line {lines[question.id]}")
+        except (ValueError, RecursionError) as error:
+            problems.append(f"{path}:{number}: {_describe(error)}")
+            continue
+        questions[question.id] = question
+        lines[question.id] = number
+        if len(questions) == limit:
+            break
+    if problems:
+        raise InputError(_list_problems(problems))
+    if not questions:
+        raise InputError(f"{path}: the file holds no questions")
+    return list(questions.values())
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    if not path.name.endswith((".jsonl", ".jsonl.gz")):
+        raise InputError(f"{path}: a questions file is named *.jsonl or *.jsonl.gz")
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if content := line.removeprefix(codecs.BOM_UTF8 if number == 1 else b"").strip():
+                    yield number, content
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+
+
+def _parse(line: bytes, number: int) -> Question:
+    row = json.loads(line.decode("utf-8"))
+    if not isinstance(row, dict):
+        raise ValueError(f"a line holds one JSON object, not {type(row).__name__}")
+    json.dumps(row, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates, which no output file could hold
+    checked = _Row.model_validate(row)
+    return Question(
+        id=checked.id or f"q{number}",
+        question=checked.question,
+        answers=tuple(checked.answers),
+        supporting_ids=tuple(checked.supporting_ids),
+        type=checked.type,
+        answerable=checked.answerable,
+        extra=checked.model_extra or {},
+    )
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()
+        )
+    if isinstance(error, json.JSONDecodeError):
+        return f"not valid JSON: {error.msg} (column {error.colno})"
+    if isinstance(error, UnicodeDecodeError | UnicodeEncodeError):
+        return f"not valid Unicode text: {error.reason}"
+    if isinstance(error, RecursionError):
+        return "not usable JSON: nested too deeply"
+    return str(error)
+
+
+def _list_problems(problems: list[str]) -> str:
+    shown = problems[:SHOWN_PROBLEMS]
+    if len(problems) > len(shown):
+        shown.append(f"... and {len(problems) - len(shown)} more")
+    count = "1 bad line" if len(problems) == 1 else f"{len(problems)} bad lines"
+    return "\n".join([f"{count} in the questions file:", *shown])

@@ -1,0 +1,17 @@
+"""Indexes: dense (FAISS), sparse (BM25), their fusion, and the passages themselves."""
+
+from ragkit.index.build import BuildReport
+from ragkit.index.fusion import reciprocal_rank_fusion
+from ragkit.index.local import LocalIndex
+from ragkit.index.manifest import Manifest
+from ragkit.index.settings import DenseSettings, FusionSettings, SparseSettings
+
+__all__ = [
+    "BuildReport",
+    "DenseSettings",
+    "FusionSettings",
+    "LocalIndex",
+    "Manifest",
+    "SparseSettings",
+    "reciprocal_rank_fusion",
+]

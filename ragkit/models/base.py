@@ -1,0 +1,134 @@
+"""What a stage can ask of a model: the doors of language models, encoders and rerankers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.engine.calls import Category, Resource
+
+
+class Message(TypedDict):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = str | Sequence[Message]
+"""Plain text to continue, or the turns of a chat (a chat model gets plain text as one user turn)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A generated text.
+
+    Attributes:
+        text: without the prompt and without the stop string.
+        finish: `stop` (end token or stop string) or `length` (cut at `max_new_tokens`).
+        logprob: mean log-probability of the generated tokens; None where the model does not tell.
+    """
+
+    text: str
+    finish: Literal["stop", "length"]
+    prompt_tokens: int
+    completion_tokens: int
+    logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The choice a model made among fixed texts; `logprobs` are normalised over the choices, None if unknown."""
+
+    label: str
+    logprobs: dict[str, float] | None = None
+
+
+class LanguageModel(Resource):
+    """Generates text and chooses between fixed texts."""
+
+    category: ClassVar[Category] = "model"
+
+    async def generate(
+        self,
+        prompt: Prompt,
+        *,
+        max_new_tokens: int = 64,
+        temperature: float = 0.0,
+        seed: int = 0,
+        draw: int = 0,
+        stop: Sequence[str] = (),
+        schema: dict[str, Any] | None = None,
+        grammar: str | None = None,
+    ) -> Generation:
+        """Generate a continuation or a reply.
+
+        Args:
+            prompt: text or chat turns.
+            max_new_tokens: the most tokens to generate.
+            temperature: 0 is greedy; above it the draw is determined by `seed` and `draw`.
+            seed: of the sampling; not used when greedy.
+            draw: number of the draw, to sample the same prompt several times.
+            stop: texts that end the generation.
+            schema: JSON Schema that the text must follow.
+            grammar: Lark grammar that the text must follow (local models only).
+
+        Raises:
+            RagkitError: a remote model broke the schema in every attempt, or a grammar is not supported.
+        """
+        args: dict[str, Any] = {
+            "prompt": prompt if isinstance(prompt, str) else [dict(message) for message in prompt],
+            "max_new_tokens": max_new_tokens,
+        }
+        if temperature > 0:
+            args |= {"temperature": temperature, "seed": seed, "draw": draw}
+        if stop:
+            args["stop"] = list(stop)
+        if schema is not None:
+            args["schema"] = schema
+        if grammar is not None:
+            args["grammar"] = grammar
+        reply = await self.call("generate", args)
+        return Generation(**reply.value, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens)
+
+    async def choose(self, prompt: Prompt, choices: Sequence[str]) -> Choice:
+        """Choose the most probable of fixed texts as the continuation of the prompt."""
+        args = {
+            "prompt": prompt if isinstance(prompt, str) else [dict(message) for message in prompt],
+            "choices": list(choices),
+        }
+        return Choice(**(await self.call("choose", args)).value)
+
+    async def count_tokens(self, text: str) -> int:
+        """Return the number of tokens of a text, for packing a prompt under a budget."""
+        return int((await self.call("count_tokens", {"text": text}, metered=False)).value)
+
+
+class Encoder(Resource):
+    """Turns texts into vectors."""
+
+    category: ClassVar[Category] = "encoder"
+
+    def describe(self) -> dict[str, Any]:
+        """Return what an index must know of its encoder: id, revision, prefixes, pooling, max length, dtype ...
+
+        Two encoders with the same description give the same vectors.
+        """
+        raise NotImplementedError
+
+    async def embed(self, text: str, kind: Literal["query", "passage"] = "query") -> NDArray[np.float32]:
+        """Return the vector of a text, shape (dimension,), float32, with the encoder's prefix for its kind."""
+        reply = await self.call("embed", {"text": text, "kind": kind})
+        return np.asarray(reply.value, dtype=np.float32)
+
+
+class Reranker(Resource):
+    """Scores how well a passage serves a query."""
+
+    category: ClassVar[Category] = "reranker"
+
+    async def score(self, query: str, text: str) -> float:
+        """Return the relevance of a text for a query; higher is better, the scale is the model's own."""
+        return float((await self.call("score", {"query": query, "text": text})).value)

@@ -1,0 +1,82 @@
+"""Prompts as files: one Jinja template each, in this folder or at a path that a pipeline names."""
+
+import functools
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+from ragkit.errors import InputError, RagkitError, did_you_mean
+from ragkit.models.base import Message, Prompt
+
+_FOLDER = Path(__file__).parent
+_ROLE_LINE = re.compile(r"^<<(system|user|assistant)>>\n", re.MULTILINE)
+
+
+def prompt_file(name: str) -> Path:
+    """Return the file of a prompt: a packaged one by its name, or one of the user's by a path that ends in .jinja.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    path = Path(name) if name.endswith(".jinja") else _FOLDER / f"{name}.jinja"
+    if not path.is_file():
+        packaged = sorted(file.name.removesuffix(".jinja") for file in _FOLDER.glob("*.jinja"))
+        hint = did_you_mean(name, packaged)
+        raise InputError(f"no prompt '{name}'{hint} (packaged: {', '.join(packaged)}; or a path to a .jinja file)")
+    return path
+
+
+def _check(name: str) -> str:
+    try:
+        prompt_file(name)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
+PromptName = Annotated[str, AfterValidator(_check)]
+"""A stage's setting that names a prompt; checked when the pipeline is loaded."""
+
+
+def render(name: str, **values: Any) -> Prompt:
+    """Return a prompt filled with values.
+
+    A template whose lines `<<system>>`, `<<user>>`, `<<assistant>>` open turns becomes a chat, any other a text. The
+    turns are found in the template before values are put in, and values are never read as template source, so nothing
+    in a retrieved passage can open a turn or run a template.
+
+    Raises:
+        InputError: no such prompt, or a broken template.
+        RagkitError: the template uses a value that the stage does not give.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        turns = [(role, str(template.render(values))) for role, template in _templates(prompt_file(name))]
+    except TemplateError as error:
+        raise RagkitError(f"prompt '{name}': {error}") from None
+    if turns[0][0] == "text":
+        return turns[0][1]
+    return [Message(role=role, content=text.strip()) for role, text in turns]
+
+
+@functools.cache
+def _templates(path: Path) -> list[tuple[Any, Any]]:
+    from jinja2 import StrictUndefined, TemplateSyntaxError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    source = path.read_text(encoding="utf-8")
+    pieces = _ROLE_LINE.split(source)
+    if len(pieces) == 1:
+        parts = [("text", source.removesuffix("\n"))]
+    else:
+        parts = list(zip(pieces[1::2], pieces[2::2], strict=True))
+    try:
+        return [(role, environment.from_string(text)) for role, text in parts]
+    except TemplateSyntaxError as error:
+        raise InputError(f"{path}: not a valid template: {error}") from None

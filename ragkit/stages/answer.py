@@ -1,0 +1,68 @@
+"""Read the answer out of passages."""
+
+import re
+
+from pydantic import Field
+
+from ragkit.engine.stage import Stage, stage
+from ragkit.engine.state import Citation, Documents, Passage
+from ragkit.models.base import LanguageModel
+from ragkit.prompts import PromptName, render
+
+_MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
+
+
+@stage("answer.read", writes=("answer", "citations"))
+class AnswerRead(Stage):
+    """Answer in a few words from the packed passages (`context`, otherwise all `documents`), with citations.
+
+    The model cites by number, `12 percent [2]`. A number that no passage has is dropped; if none is left, the first
+    passage that contains the answer word for word is cited. The reply in `abstain`, an empty reply, and having no
+    passages at all are abstentions: the answer is None and nothing is cited.
+    """
+
+    model: LanguageModel
+    prompt: PromptName = Field("answer.read", description="packaged prompt, or path of a .jinja file")
+    max_new_tokens: int = Field(32, ge=1, description="the most tokens of a reply")
+    abstain: str = Field("unanswerable", min_length=1, description="the reply that counts as abstaining")
+
+    async def run(
+        self, question: str, documents: Documents, context: Documents | None = None
+    ) -> dict[str, str | tuple[Citation, ...] | None]:
+        """Return the answer and its citations."""
+        passages = documents if context is None else context
+        reply = ""
+        if passages:
+            prompt = render(self.prompt, question=question, passages=passages, abstain=self.abstain)
+            generation = await self.model.generate(prompt, max_new_tokens=self.max_new_tokens, stop=["\n"])
+            reply = generation.text.strip()
+        answer, numbers = split_markers(reply)
+        if not answer or answer.strip(" .").casefold() == self.abstain.casefold():
+            return {"answer": None, "citations": ()}
+        cited = [passages[number - 1] for number in numbers if 1 <= number <= len(passages)]
+        return {"answer": answer, "citations": tuple(cite(p) for p in cited or containing(answer, passages)[:1])}
+
+
+def split_markers(reply: str) -> tuple[str, list[int]]:
+    """Return a reply without its citation markers, and the cited numbers in order of first mention."""
+    numbers = dict.fromkeys(int(number) for group in _MARKER.findall(reply) for number in group.split(","))
+    return _MARKER.sub("", reply).strip(), list(numbers)
+
+
+def containing(answer: str, passages: Documents) -> list[Passage]:
+    """Return the passages that hold the answer as whole words, whatever the case and the spacing."""
+    words = r"\s+".join(re.escape(word) for word in answer.strip(" .").split())
+    pattern = re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
+    return [passage for passage in passages if words and pattern.search(passage.page_content)]
+
+
+def cite(passage: Passage) -> Citation:
+    """Return a citation of a passage, with page and box where the document has them."""
+    metadata = passage.metadata
+    box = metadata.get("box")
+    return Citation(
+        passage=passage.id,
+        source=str(metadata.get("source") or metadata.get("document") or passage.id),
+        page=metadata.get("page"),
+        box=tuple(box) if box else None,
+    )

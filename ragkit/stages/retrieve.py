@@ -1,0 +1,59 @@
+"""Retrieval from the pipeline's index: dense, sparse and hybrid."""
+
+import asyncio
+
+from pydantic import Field
+
+from ragkit.engine.calls import count_search
+from ragkit.engine.stage import Stage, stage
+from ragkit.engine.state import Documents
+from ragkit.index.base import Index
+
+
+class _Retrieve(Stage):
+    index: Index
+    k: int = Field(10, ge=1, description="passages to return")
+
+    async def run(self, queries: tuple[str, ...]) -> Documents:
+        """Search once per query; the rankings of several queries are fused by reciprocal rank."""
+        for _ in queries:
+            count_search()
+        rankings = await asyncio.gather(*(self.search(query) for query in queries))
+        return rankings[0] if len(rankings) == 1 else self.index.fuse(rankings, self.k)
+
+    async def search(self, query: str) -> Documents:
+        raise NotImplementedError
+
+
+@stage("retrieve.dense", writes="documents")
+class RetrieveDense(_Retrieve):
+    """Find passages whose vectors are nearest to the query's (cosine, FAISS)."""
+
+    async def search(self, query: str) -> Documents:
+        return await self.index.search_dense(query, self.k)
+
+
+@stage("retrieve.sparse", writes="documents")
+class RetrieveSparse(_Retrieve):
+    """Find passages that share the query's words (BM25).
+
+    Source: Robertson and Zaragoza 2009, The Probabilistic Relevance Framework: BM25 and Beyond.
+    """
+
+    async def search(self, query: str) -> Documents:
+        return await self.index.search_sparse(query, self.k)
+
+
+@stage("retrieve.hybrid", writes="documents")
+class RetrieveHybrid(_Retrieve):
+    """Fuse the dense and the sparse ranking by reciprocal rank.
+
+    Source: Cormack, Clarke and Büttcher 2009, Reciprocal Rank Fusion.
+    """
+
+    depth: int = Field(50, ge=1, description="passages taken from each of the two rankings before they are fused")
+
+    async def search(self, query: str) -> Documents:
+        depth = max(self.depth, self.k)
+        rankings = await asyncio.gather(self.index.search_dense(query, depth), self.index.search_sparse(query, depth))
+        return self.index.fuse(rankings, self.k)
