@@ -14,6 +14,10 @@ from ragkit.engine.component import Component
 from ragkit.errors import did_you_mean
 
 
+UNBUILT = object()
+"""Stands for a part that was complained about already."""
+
+
 class Builder:
     """Builds components from one source and collects what is wrong with it.
 
@@ -75,7 +79,7 @@ class Builder:
             if key in values:
                 known = len(self.problems)
                 value = self._value(fields[key][1], values[key], (*path, key), f"{where}: '{key}'")
-                if len(self.problems) > known:
+                if value is UNBUILT or len(self.problems) > known:
                     failed.add(key)
                 else:
                     built[key] = value
@@ -86,7 +90,7 @@ class Builder:
                 if not item["loc"] or item["loc"][0] not in failed:
                     self._explain(dict(item), path, where)
             return None
-        return component if len(self.problems) == before else None
+        return component if not failed and len(self.problems) == before else None
 
     def _value(self, field: FieldInfo, value: Any, path: Path, where: str) -> Any:
         """Return a field's value: a name becomes its resource, a mapping its component, anything else stays."""
@@ -97,22 +101,22 @@ class Builder:
                 return self.component(kind, value, path, where)
         return value
 
-    def resource(self, kind: type[Resource], name: Any, path: Path, where: str) -> Resource | None:
-        """Return the model or index of a name, or complain."""
+    def resource(self, kind: type[Resource], name: Any, path: Path, where: str) -> Any:
+        """Return the model or index of a name; UNBUILT if it could not be built, or after a complaint."""
         if not isinstance(name, str):
             self.complain(path, f"must be the name of a model declared under 'models', not {show(name)}", where)
-            return None
+            return UNBUILT
         if name not in self.declared:
             fitting = [known for known, resource in self.resources.items() if isinstance(resource, kind)]
             declared = ", ".join(sorted(fitting)) or "none"
             hint = did_you_mean(name, fitting)
             self.complain(path, f"no {kind.category} '{name}' is declared{hint} (declared: {declared})", where)
-            return None
+            return UNBUILT
         resource = self.resources.get(name)
         if resource is not None and not isinstance(resource, kind):
             self.complain(path, f"'{name}' is a {resource.category}, but a {kind.category} is needed", where)
-            return None
-        return resource
+            return UNBUILT
+        return UNBUILT if resource is None else resource
 
     def _explain(self, error: dict[str, Any], path: Path, where: str) -> None:
         """Turn one of pydantic's findings into a problem."""

@@ -112,11 +112,10 @@ def run_questions(
     )
     thread.start()
     try:
-        while thread.is_alive():
-            thread.join(0.2)
+        run.done.wait()
     except KeyboardInterrupt:
         run.scheduler.cancel()
-        thread.join()
+        run.done.wait()  # not Thread.join, which Ctrl-C breaks in Python 3.11
         raise
     if run.failure is not None:
         raise run.failure
@@ -133,6 +132,7 @@ class _Run:
         self.on_prediction = on_prediction
         self.predictions: list[Prediction] = []
         self.failure: BaseException | None = None
+        self.done = threading.Event()
 
     def main(self, questions: Sequence[tuple[str, str]]) -> None:
         """On the engine's thread: run everything."""
@@ -143,6 +143,7 @@ class _Run:
             self.failure = failure
         finally:
             self.scheduler.close()
+            self.done.set()
 
     async def _waves(self, questions: Sequence[tuple[str, str]]) -> None:
         memories = [part for part in parts(self.nodes) if isinstance(part, Memory)]

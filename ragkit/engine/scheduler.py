@@ -6,6 +6,7 @@ No timers are involved, so the same inputs give the same batches in the same ord
 """
 
 import asyncio
+import contextlib
 import selectors
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -109,7 +110,8 @@ class Scheduler:
     def cancel(self) -> None:
         """Stop after the batch that is running, whose answers are kept; may be called from any thread."""
         self._cancelled = True
-        self.loop.call_soon_threadsafe(self._fail, CancelledRunError("the run was stopped"))
+        with contextlib.suppress(RuntimeError):  # the run has ended in this moment and its loop is closed
+            self.loop.call_soon_threadsafe(self._fail, CancelledRunError("the run was stopped"))
 
     def close(self) -> None:
         """Wait for the batch that is running, drop what waits for the network, end the event loop."""
@@ -140,7 +142,7 @@ class Scheduler:
     def _sort_fresh(self) -> None:
         """Answer new calls from the cache, else queue them (local) or send them (remote)."""
         fresh, self._fresh = self._fresh, []
-        known = self._cache.lookup(waiting.key for waiting in fresh) if self._cache else {}
+        known = self._cache.lookup(waiting.key for waiting in fresh) if self._cache is not None else {}
         for waiting in fresh:
             if waiting.key in known:
                 self._answer(waiting, known[waiting.key], "cache")
@@ -162,7 +164,7 @@ class Scheduler:
                 outcome = error
             else:
                 outcome = reply._replace(seconds=self.loop.time() - start)
-                if self._cache:
+                if self._cache is not None:
                     self._cache.store({waiting.key: outcome})
         self._answer(waiting, outcome, "run")
 
@@ -172,7 +174,7 @@ class Scheduler:
 
         def on_batch(positions: Sequence[int], results: Sequence[Outcome]) -> None:
             outcomes.update(zip(positions, results, strict=True))
-            if self._cache:
+            if self._cache is not None:
                 pairs = zip(positions, results, strict=True)
                 self._cache.store({queue[p].key: r for p, r in pairs if not isinstance(r, Exception)})
             label = _label(queue[0])

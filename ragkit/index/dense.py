@@ -127,9 +127,10 @@ class DenseIndex:
         gpus = faiss.get_num_gpus()
         if device == "cuda" and gpus == 0:
             raise InputError("index.dense.device is cuda, but FAISS sees no GPU; use auto or cpu, or install faiss-gpu")
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | getattr(faiss, "IO_FLAG_MMAP_IFC", 0))
+        # The newer flag maps Flat and HNSW indexes too; the older one only inverted lists.
+        index = faiss.read_index(str(path), getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP))
         self.device_used = "cuda" if gpus and device != "cpu" else "cpu"
-        self._cpu_index = index
+        self._cpu_index = index  # owns the memory of _vectors
         self._vectors = _flat_vectors(faiss, index)
         if self.device_used == "cuda":
             self._gpu = faiss.StandardGpuResources()

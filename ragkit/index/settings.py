@@ -31,9 +31,9 @@ class DenseSettings(Component):
 class SparseSettings(Component):
     """BM25 over stemmed words.
 
-    `lucene`, `atire`, `bm25l` and `bm25+` are those of Kamphuis et al. (2020). rank-bm25's BM25Plus and BM25L score
-    like `bm25+` and `bm25l`; its BM25Okapi scores k1 + 1 times as high as `robertson` for words that less than half
-    of the passages hold.
+    The variants are those of Kamphuis et al. 2020, Which BM25 do you mean? rank-bm25's BM25Plus scores like `bm25+`;
+    its BM25Okapi scores k1 + 1 times as high as `robertson` for words that less than half of the passages hold; its
+    BM25L multiplies by the word's frequency once more than the paper and is not reproduced here.
     """
 
     method: Bm25Method = Field("lucene", description="The variant of BM25.")

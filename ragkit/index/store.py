@@ -43,12 +43,20 @@ def write_store(path: Path, passages: Iterable[Passage]) -> None:
 
 
 class PassageStore:
-    """Passages by position or id, read-only; it can be read from any thread."""
+    """Passages by position or id, read-only; it can be read from any thread.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         # SQLite itself serialises the calls; immutable: nothing writes to a finished index.
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-        self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        try:
+            self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            self._connection.execute("SELECT id, text, metadata FROM passages LIMIT 1")
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"{path} is damaged ({error}); delete the folder and rebuild the index") from None
 
     def ids(self, positions: Iterable[int]) -> dict[int, str]:
         """Return the ids of the passages at some positions."""

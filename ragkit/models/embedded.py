@@ -81,7 +81,8 @@ def identify(model: str, revision: str | None = None) -> str:
     """
     if model.startswith(PREFIX):
         name = model.removeprefix(PREFIX)
-        return f"{EMBEDDED[name].package}=={_find(name)[1]}" if name in EMBEDDED else _find(name)[1]
+        _, version = _find(name)
+        return f"{EMBEDDED[name].package}=={version}"
     if Path(model).is_dir():
         return f"sha256:{folder_hash(Path(model))}"
     return f"{model}@{hub_commit(model, revision)}"

@@ -1,0 +1,238 @@
+"""Stand-ins without weights, for tests of pipelines: a language model with rules, an encoder, a reranker."""
+
+import hashlib
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from ragkit.engine.calls import Batching, LocalResource, Reply, Request
+from ragkit.engine.registry import models
+from ragkit.errors import InputError, RagkitError
+from ragkit.models.base import Encoder, LanguageModel, Prompt, Reranker
+from ragkit.models.decoding import cut_at_stop
+
+_GROUP = re.compile(r"\{(\w+)\}")
+_WORD = re.compile(r"\w+")
+
+
+class Rule(BaseModel):
+    """What to answer to some prompts.
+
+    Attributes:
+        contains: text that the prompt has to hold.
+        matches: regular expression that has to be found in the prompt (`.` stands for line breaks too).
+        reply: the answer; with `matches`, `{match}` stands for what was found, `{1}` and `{name}` for its groups.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    contains: str | None = None
+    matches: str | None = None
+    reply: str
+
+    @model_validator(mode="after")
+    def _check(self) -> "Rule":
+        if (self.contains is None) == (self.matches is None):
+            raise ValueError("a rule has either 'contains' or 'matches'")
+        if self.matches is not None:
+            try:
+                re.compile(self.matches)
+            except re.error as error:
+                raise ValueError(f"'matches' is not a regular expression: {error}") from None
+        return self
+
+    def answer(self, prompt: str) -> str | None:
+        """Return the answer to a prompt, None if the rule is not about it."""
+        if self.contains is not None:
+            return self.reply if self.contains in prompt else None
+        match = re.search(self.matches or "", prompt, re.DOTALL)
+        if match is None:
+            return None
+        groups = {"match": match.group(), **match.groupdict()}
+        groups |= {str(number): text for number, text in enumerate(match.groups(), start=1)}
+        return _GROUP.sub(lambda group: groups.get(group[1], group[0]) or "", self.reply)
+
+
+@models.register("scripted")
+class ScriptedModel(LanguageModel, LocalResource):
+    """A language model that answers by rules; the first rule about a prompt counts.
+
+    A token is a word between white space. `max_new_tokens` is not enforced; `stop` is.
+
+    Attributes:
+        rules: the rules.
+        default: the answer where no rule fits; without it that is an error.
+        seconds: time that each batch takes.
+        max_batch_size: the most prompts of one batch.
+        reply: in Python: a function of the prompt's text, instead of rules. Its code, not what it refers to, is
+            part of the fingerprint.
+        batches: sizes of the batches so far.
+        prompts: texts of the prompts so far, chat turns joined by line breaks.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    default: str | None = None
+    seconds: float = Field(default=0.0, ge=0)
+    max_batch_size: int = Field(default=1_000_000, ge=1)
+    reply: Annotated[Callable[[str], str] | None, SkipJsonSchema(), Field(exclude=True)] = None
+
+    _batches: list[int] = PrivateAttr(default_factory=list)
+    _prompts: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def batches(self) -> list[int]:
+        """Sizes of the batches of `generate` and `choose` so far."""
+        return self._batches
+
+    @property
+    def prompts(self) -> list[str]:
+        """Texts of the prompts so far."""
+        return self._prompts
+
+    def fingerprint(self) -> str:
+        settings = self.model_dump(mode="json", exclude={"seconds", "max_batch_size", "reply"})
+        return json.dumps({"provider": "scripted", **settings, "code": _code_hash(self.reply)}, sort_keys=True)
+
+    def batching(self) -> Batching:
+        return Batching(requests=self.max_batch_size, tokens=1_000_000_000)
+
+    def measure(self, batch: Sequence[Request]) -> None:
+        for request in batch:
+            request.size = max(1, len((request.args.get("text") or prompt_text(request.args.get("prompt", ""))).split()))
+
+    def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
+        if op == "count_tokens":
+            return [Reply(len(request.args["text"].split())) for request in batch]
+        self._batches.append(len(batch))
+        if self.seconds:
+            time.sleep(self.seconds)
+        outcomes: list[Reply | Exception] = []
+        for request in batch:
+            prompt = prompt_text(request.args["prompt"])
+            self._prompts.append(prompt)
+            try:
+                outcomes.append((self._generate if op == "generate" else self._choose)(prompt, request.args))
+            except Exception as error:  # noqa: BLE001 - whatever a user's function raises is its request's outcome
+                outcomes.append(error)
+        return outcomes
+
+    def _answer(self, prompt: str) -> str | None:
+        if self.reply is not None:
+            return self.reply(prompt)
+        answers = (rule.answer(prompt) for rule in self.rules)
+        return next((answer for answer in answers if answer is not None), self.default)
+
+    def _generate(self, prompt: str, args: dict[str, Any]) -> Reply:
+        answer = self._answer(prompt)
+        if answer is None:
+            raise RagkitError(f"no rule of the scripted model fits the prompt {prompt[:200]!r}, and it has no default")
+        if "grammar" in args:
+            raise RagkitError("the scripted model follows no grammar")
+        text = cut_at_stop(answer, args.get("stop", ()))[0]
+        if "schema" in args:
+            validate_json(text, args["schema"])
+        return Reply({"text": text, "finish": "stop", "logprob": 0.0}, len(prompt.split()), len(text.split()))
+
+    def _choose(self, prompt: str, args: dict[str, Any]) -> Reply:
+        choices = args["choices"]
+        if not choices:
+            raise InputError("choices are empty")
+        answer = self._answer(prompt)
+        if answer is not None and answer not in choices and answer != self.default:
+            raise RagkitError(f"the scripted model's reply {answer!r} is none of the choices {choices}")
+        label = answer if answer in choices else choices[0]
+        rest = math.log(0.1 / (len(choices) - 1)) if len(choices) > 1 else 0.0
+        chosen = math.log(0.9) if len(choices) > 1 else 0.0
+        logprobs = {choice: chosen if choice == label else rest for choice in choices}
+        return Reply({"label": label, "logprobs": logprobs}, len(prompt.split()))
+
+
+@models.register("hash")
+class HashEncoder(Encoder, LocalResource):
+    """An encoder without a model: words are hashed to signed dimensions and counted, the vector has length 1.
+
+    Texts that share words are near each other; a text without words is the zero vector.
+    """
+
+    dimension: int = Field(default=256, ge=1)
+
+    def fingerprint(self) -> str:
+        return json.dumps(self.describe())
+
+    def describe(self) -> dict[str, Any]:
+        return {"provider": "hash", "dimension": self.dimension}
+
+    def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
+        return [self._reply(request.args["text"]) for request in batch]
+
+    def _reply(self, text: str) -> Reply:
+        vector = np.zeros(self.dimension, dtype=np.float32)
+        words = _words(text)
+        for word in words:
+            number = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big")
+            vector[(number >> 1) % self.dimension] += 1 if number & 1 else -1
+        length = np.linalg.norm(vector)
+        return Reply(vector / length if length else vector, len(words))
+
+
+@models.register("overlap")
+class OverlapReranker(Reranker, LocalResource):
+    """A reranker without a model: the share of the query's different words that occur in the text."""
+
+    def fingerprint(self) -> str:
+        return '{"provider": "overlap"}'
+
+    def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
+        replies: list[Reply | Exception] = []
+        for request in batch:
+            query, text = set(_words(request.args["query"])), set(_words(request.args["text"]))
+            replies.append(Reply(len(query & text) / len(query) if query else 0.0, len(query) + len(text)))
+        return replies
+
+
+def prompt_text(prompt: Prompt) -> str:
+    """Return a prompt as one text: chat turns' contents joined by line breaks."""
+    return prompt if isinstance(prompt, str) else "\n".join(message["content"] for message in prompt)
+
+
+def validate_json(text: str, schema: dict[str, Any]) -> Any:
+    """Return the value of a JSON text that follows a schema.
+
+    Raises:
+        RagkitError: it is not JSON, or breaks the schema.
+    """
+    import jsonschema
+
+    try:
+        value = json.loads(text)
+        jsonschema.validate(value, schema)
+    except json.JSONDecodeError as error:
+        raise RagkitError(f"the reply is not JSON ({error}): {text[:200]!r}") from None
+    except jsonschema.ValidationError as error:
+        raise RagkitError(f"the reply breaks the schema at {error.json_path} ({error.message}): {text[:200]!r}") from None
+    return value
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
+
+
+def _code_hash(function: Callable[..., Any] | None) -> str | None:
+    if function is None:
+        return None
+    code = getattr(function, "__code__", None)
+    source = f"{code.co_code!r} {code.co_names} {_constants(code)}" if code else type(function).__qualname__
+    return hashlib.sha256(f"{getattr(function, '__qualname__', '')} {source}".encode()).hexdigest()
+
+
+def _constants(code: Any) -> list[str]:
+    """Return a code object's constants; nested code by its own parts, as its repr holds a memory address."""
+    nested = [f"{c.co_code!r} {c.co_names} {_constants(c)}" if hasattr(c, "co_code") else repr(c) for c in code.co_consts]
+    return [text for text in nested if " at 0x" not in text]

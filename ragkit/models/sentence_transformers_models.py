@@ -1,0 +1,159 @@
+"""Encoders and rerankers of sentence-transformers in this process."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import Field, PrivateAttr
+
+from ragkit.engine.calls import Batching, LocalResource, Reply, Request
+from ragkit.engine.registry import models
+from ragkit.errors import InputError, RagkitError
+from ragkit.models.base import Encoder, Reranker
+from ragkit.models.devices import DEVICE_PATTERN, Dtype, check, resolve_device, resolve_dtype
+from ragkit.models.embedded import identify, locate, quiet_transformers
+
+_CHARACTERS_PER_TOKEN = 4
+_NOT_NUMBERS = "the model's output is not numbers (NaN or infinite): try dtype: float32"
+
+
+class _SentenceTransformersResource(LocalResource):
+    """What encoders and rerankers share.
+
+    Attributes:
+        model: `embedded:<name>`, a local folder or a hub id.
+        revision: commit, branch or tag of a hub model.
+        device: `auto` takes a GPU if there is one.
+        dtype: `auto` is bfloat16 where the hardware multiplies in it, else float32.
+        max_length: tokens after which a text is cut; None is the model's own limit.
+        max_batch_tokens: the most tokens of one batch with padding, by an estimate of 4 characters per token.
+        max_batch_size: the most texts of one batch.
+    """
+
+    model: str
+    revision: str | None = None
+    device: str = Field(default="auto", pattern=DEVICE_PATTERN)
+    dtype: Dtype = "auto"
+    max_length: int | None = Field(default=None, ge=1)
+    max_batch_tokens: int = Field(default=16384, ge=1)
+    max_batch_size: int = Field(default=128, ge=1)
+
+    _weights: Any = PrivateAttr(default=None)
+
+    @property
+    def resolved_device(self) -> str:
+        """The device that is used: what `auto` stands for on this machine."""
+        return resolve_device(self.device)
+
+    @property
+    def resolved_dtype(self) -> str:
+        """The number format that is used: what `auto` stands for on this device."""
+        return resolve_dtype(self.dtype, self.resolved_device)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what determines the model's output, as JSON data."""
+        return {
+            "model": identify(self.model, self.revision),
+            "max_length": self.max_length,
+            "dtype": self.resolved_dtype,
+        }
+
+    def fingerprint(self) -> str:
+        device = self.resolved_device.split(":")[0]
+        return json.dumps({"provider": "sentence-transformers", "device": device, **self.describe()})
+
+    def batching(self) -> Batching:
+        return Batching(requests=self.max_batch_size, tokens=self.max_batch_tokens)
+
+    def measure(self, batch: Sequence[Request]) -> None:
+        """Estimate tokens by length, as sentence-transformers itself does to sort texts."""
+        longest = self.max_length or 1_000_000
+        for request in batch:
+            characters = len(request.args["text"]) + len(request.args.get("query", ""))
+            request.size = min(longest, characters // _CHARACTERS_PER_TOKEN + 1)
+
+    def close(self) -> None:
+        self._weights = None
+        self._opened = False
+
+    def _load(self, kind: str, **options: Any) -> Any:
+        """Load a model of a class of sentence_transformers onto the device."""
+        import sentence_transformers
+        import torch
+
+        check(self.device, self.resolved_device)
+        path, revision = locate(self.model, self.revision)
+        with quiet_transformers():
+            return getattr(sentence_transformers, kind)(
+                path,
+                revision=revision,
+                device=self.resolved_device,
+                model_kwargs={"dtype": getattr(torch, self.resolved_dtype)},
+                **options,
+            )
+
+
+@models.register("sentence-transformers")
+class SentenceTransformerEncoder(Encoder, _SentenceTransformersResource):
+    """An encoder of sentence-transformers. Texts longer than `max_length` are cut, as is usual for encoders.
+
+    Pooling follows from the model's own files, and so from its revision.
+
+    Attributes:
+        query_prefix: put before queries.
+        passage_prefix: put before passages.
+        normalize: whether vectors get length 1.
+    """
+
+    query_prefix: str = ""
+    passage_prefix: str = ""
+    normalize: bool = True
+
+    def describe(self) -> dict[str, Any]:
+        prefixes = {"query_prefix": self.query_prefix, "passage_prefix": self.passage_prefix}
+        return {**super().describe(), **prefixes, "normalize": self.normalize}
+
+    def open(self) -> None:
+        self._weights = self._load("SentenceTransformer")
+        if self.max_length:
+            self._weights.max_seq_length = self.max_length
+
+    def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
+        prefixes = {"query": self.query_prefix, "passage": self.passage_prefix}
+        texts = [prefixes[request.args["kind"]] + request.args["text"] for request in batch]
+        vectors = self._weights.encode(
+            texts,
+            # Prefixes are ragkit's: a prompt that the model's files name would come on top of them.
+            prompt="",
+            batch_size=len(texts),
+            normalize_embeddings=self.normalize,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        ).astype(np.float32)
+        finite = np.isfinite(vectors).all(axis=1)
+        return [
+            Reply(vector, prompt_tokens=request.size) if good else RagkitError(_NOT_NUMBERS)
+            for vector, good, request in zip(vectors, finite, batch, strict=True)
+        ]
+
+
+@models.register("cross-encoder")
+class CrossEncoderReranker(Reranker, _SentenceTransformersResource):
+    """A cross-encoder of sentence-transformers with one score per pair, on the model's own scale."""
+
+    def open(self) -> None:
+        weights = self._load("CrossEncoder", max_length=self.max_length)
+        if weights.num_labels != 1:
+            raise InputError(
+                f"'{self.model}' gives {weights.num_labels} scores per pair, a reranker needs one: use another model"
+            )
+        self._weights = weights
+
+    def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
+        pairs = [(request.args["query"], request.args["text"]) for request in batch]
+        scores = self._weights.predict(pairs, batch_size=len(pairs), show_progress_bar=False)
+        return [
+            Reply(float(score), prompt_tokens=request.size) if np.isfinite(score) else RagkitError(_NOT_NUMBERS)
+            for score, request in zip(scores, batch, strict=True)
+        ]
