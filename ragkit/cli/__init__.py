@@ -3,7 +3,6 @@
 import sys
 
 import typer
-from click import Abort, ClickException
 
 from ragkit.cli import stages
 from ragkit.cli.ask import ask
@@ -14,6 +13,9 @@ from ragkit.cli.run import run
 from ragkit.cli.schema import schema
 from ragkit.cli.validate import validate
 from ragkit.errors import InputError, MissingPackageError, RagkitError
+
+# Newer versions of typer bring a click of their own, older ones use the package: both are found through typer's class.
+_UsageError = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
 
 app = typer.Typer(
     help="Declare a RAG pipeline in YAML, run it over thousands of questions, know where every answer was won or lost.",
@@ -53,10 +55,10 @@ def main() -> None:
 def _dispatch(arguments: list[str], *, debug: bool) -> int:
     try:
         return app(arguments, prog_name="ragkit", standalone_mode=False) or 0
-    except ClickException as error:
-        error.show()
+    except _UsageError as error:
+        error.show()  # type: ignore[attr-defined]
         return 2
-    except (KeyboardInterrupt, Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return 130
     except RagkitError as error:
         if debug:

@@ -1,21 +1,16 @@
 """Plain data to components: every key checked, every name resolved, every problem placed."""
 
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ValidationError
 
+from ragkit.config.messages import NAMES, explain, show
 from ragkit.config.problems import Path, Problem
 from ragkit.config.source import Source
 from ragkit.engine.calls import Resource
-from ragkit.engine.component import Component
 from ragkit.errors import did_you_mean
-
-
-UNBUILT = object()
-"""Stands for a part that was complained about already."""
 
 
 class Builder:
@@ -45,19 +40,20 @@ class Builder:
         self.complain(path, f"must be a mapping of keys to values, not {show(data)}", where)
         return None
 
-    def unknown_keys(self, data: Mapping[str, Any], known: Iterable[str], path: Path, where: str) -> set[str]:
+    def unknown_keys(self, data: Mapping[str, Any], known: Sequence[str], path: Path, where: str) -> set[str]:
         """Complain about every key that is not known; return the known keys that were probably meant."""
-        known = list(known)
         meant: set[str] = set()
         for key in data:
             if key not in known:
                 hint = did_you_mean(key, known)
-                valid = ", ".join(known) or "none"
-                self.complain((*path, key), f"unknown key '{key}'{hint} (valid keys: {valid})", where, at_key=True)
+                valid = f" (valid keys: {', '.join(known)})" if known else "; it takes no settings"
+                self.complain((*path, key), f"unknown key '{key}'{hint}{valid}", where, at_key=True)
                 meant.update(name for name in known if hint.endswith(f"'{name}'?"))
         return meant
 
-    def component(self, cls: type[Component], data: Any, path: Path, where: str, **ready: Any) -> Any:
+    def component(
+        self, cls: type[BaseModel], data: Any, path: Path, where: str, *, besides: Sequence[str] = (), **ready: Any
+    ) -> Any:
         """Build a component, or complain and return None.
 
         Args:
@@ -65,104 +61,109 @@ class Builder:
             data: the mapping from the YAML.
             path: where the mapping stands.
             where: what the messages call it.
+            besides: further keys that may stand here and that the caller has read.
             ready: field values that are built already.
         """
         values = self.mapping(data, path, where)
         if values is None:
             return None
-        fields = {field.alias or name: (name, field) for name, field in cls.model_fields.items()}
-        settable = [key for key, (name, _) in fields.items() if name not in ready]
+        fields = {field.alias or name: field for name, field in cls.model_fields.items() if not field.exclude}
+        built = {cls.model_fields[name].alias or name: value for name, value in ready.items()}
         before = len(self.problems)
-        failed = self.unknown_keys(values, settable, path, where)
-        built: dict[str, Any] = {cls.model_fields[name].alias or name: value for name, value in ready.items()}
-        for key in settable:
-            if key in values:
+        failed = self.unknown_keys(values, [*besides, *fields], path, where)
+        for key, field in fields.items():
+            if key in values and key not in built:
                 known = len(self.problems)
-                value = self._value(fields[key][1], values[key], (*path, key), f"{where}: '{key}'")
-                if value is UNBUILT or len(self.problems) > known:
-                    failed.add(key)
+                value = self._value(field.annotation, values[key], (*path, key), f"{where}: '{key}'")
+                if len(self.problems) > known or (value is None and values[key] is not None):
+                    failed.add(key)  # said already, here or where the named model is declared
                 else:
                     built[key] = value
         try:
             component = cls.model_validate(built)
         except ValidationError as error:
-            for item in error.errors():
+            for item in error.errors(include_url=False):
                 if not item["loc"] or item["loc"][0] not in failed:
                     self._explain(dict(item), path, where)
             return None
-        return component if not failed and len(self.problems) == before else None
+        return component if len(self.problems) == before and not failed else None
 
-    def _value(self, field: FieldInfo, value: Any, path: Path, where: str) -> Any:
-        """Return a field's value: a name becomes its resource, a mapping its component, anything else stays."""
-        for kind in annotated_classes(field.annotation):
-            if issubclass(kind, Resource) and (value is not None or field.is_required()):
+    def _value(self, annotation: Any, value: Any, path: Path, where: str) -> Any:
+        """Return a field's value: a name becomes its resource, a mapping its component, anything else stays.
+
+        None where a value was given stands for one that cannot be built, which has been said.
+        """
+        kinds = annotated_classes(annotation)
+        for kind in kinds:
+            if issubclass(kind, Resource) and (value is not None or types.NoneType not in kinds):
                 return self.resource(kind, value, path, where)
-            if issubclass(kind, Component) and isinstance(value, dict):
+            if issubclass(kind, BaseModel) and isinstance(value, dict):
                 return self.component(kind, value, path, where)
+        if isinstance(value, list) and (inner := item_annotation(annotation)) is not None:
+            items = [self._value(inner, item, (*path, n), f"{where}, item {n + 1}") for n, item in enumerate(value)]
+            unbuilt = any(item is None and given is not None for item, given in zip(items, value, strict=True))
+            return None if unbuilt else items
+        if isinstance(value, bool) and {int, float} & set(kinds) and bool not in kinds:
+            self.complain(path, f"must be a number, not {show(value)}", where)  # Python would take true for 1
+            return None
         return value
 
-    def resource(self, kind: type[Resource], name: Any, path: Path, where: str) -> Any:
-        """Return the model or index of a name; UNBUILT if it could not be built, or after a complaint."""
+    def resource(self, kind: type[Resource], name: Any, path: Path, where: str) -> Resource | None:
+        """Return the model or index of a name, or complain."""
+        if kind.category == "index" and name != "index":
+            self.complain(path, "a pipeline has one index, the section 'index'; leave this key out", where)
+            return None
         if not isinstance(name, str):
             self.complain(path, f"must be the name of a model declared under 'models', not {show(name)}", where)
-            return UNBUILT
+            return None
+        needed = NAMES[kind.category]
+        fitting = sorted(known for known in self.declared if self._may_be(kind, known))
         if name not in self.declared:
-            fitting = [known for known, resource in self.resources.items() if isinstance(resource, kind)]
-            declared = ", ".join(sorted(fitting)) or "none"
             hint = did_you_mean(name, fitting)
-            self.complain(path, f"no {kind.category} '{name}' is declared{hint} (declared: {declared})", where)
-            return UNBUILT
+            self.complain(path, f"no model '{name}' is declared{hint} ({_choices(needed, fitting)})", where)
+            return None
         resource = self.resources.get(name)
         if resource is not None and not isinstance(resource, kind):
-            self.complain(path, f"'{name}' is a {resource.category}, but a {kind.category} is needed", where)
-            return UNBUILT
-        return UNBUILT if resource is None else resource
+            found = NAMES[resource.category]
+            self.complain(path, f"'{name}' is {found}, but {needed} is needed ({_choices(needed, fitting)})", where)
+            return None
+        return resource
+
+    def _may_be(self, kind: type[Resource], name: str) -> bool:
+        """Say whether a declared name is a resource of a kind, or could not be built and may be one."""
+        return name != "index" and (name not in self.resources or isinstance(self.resources[name], kind))
 
     def _explain(self, error: dict[str, Any], path: Path, where: str) -> None:
         """Turn one of pydantic's findings into a problem."""
         parts = tuple(part for part in error["loc"] if not isinstance(part, str) or _is_key(part))
-        place = (*path, *parts)
-        message = str(error["msg"])
         if error["type"] == "missing":
-            self.complain(place[:-1], f"missing key '{parts[-1]}'", _join(where, parts[:-1]))
-        elif error["type"] == "extra_forbidden":
-            self.complain(place, f"unknown key '{parts[-1]}'", _join(where, parts[:-1]), at_key=True)
-        elif error["type"] == "value_error":
-            self.complain(place, message.removeprefix("Value error, "), _join(where, parts))
+            self.complain((*path, *parts[:-1]), f"missing key '{parts[-1]}'", _join(where, parts[:-1]), at_key=True)
         else:
-            wanted = (
-                message.replace("Input should be", "must be")
-                .replace("String should", "must")
-                .replace("should have", "must have")
-            )
-            hint = ""
-            if error["type"] == "literal_error" and isinstance(error["input"], str):
-                hint = did_you_mean(
-                    error["input"], error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-                )
-            self.complain(place, f"{wanted}, not {show(error['input'])}{hint}", _join(where, parts))
+            message = explain(error["type"], error["input"], error.get("ctx") or {}, str(error["msg"]))
+            self.complain((*path, *parts), message, _join(where, parts))
 
 
 def annotated_classes(annotation: Any) -> list[type]:
     """Return the classes that an annotation names, through Optional, Union and Annotated."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return annotated_classes(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        return [kind for part in get_args(annotation) for kind in annotated_classes(part)]
-    return [annotation] if isinstance(annotation, type) else []
+    return [part for part in _parts(annotation) if isinstance(part, type) and get_origin(part) is None]
 
 
-def show(value: Any) -> str:
-    """Return a value as a message shows it: short, and mappings and lists by their kind."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, (list, tuple)):
-        return "a list"
-    if value is None:
-        return "nothing"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def item_annotation(annotation: Any) -> Any:
+    """Return what the items of a list are annotated as, None if the annotation names no list."""
+    return next((get_args(part)[0] for part in _parts(annotation) if get_origin(part) in (list, tuple)), None)
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """Return the alternatives of an annotation."""
+    if get_origin(annotation) is Annotated:
+        return _parts(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [part for choice in get_args(annotation) for part in _parts(choice)]
+    return [annotation]
+
+
+def _choices(needed: str, names: Sequence[str]) -> str:
+    return f"declared as {needed}: {', '.join(names) or 'none'}"
 
 
 def _is_key(part: str) -> bool:
@@ -171,7 +172,7 @@ def _is_key(part: str) -> bool:
 
 
 def _join(where: str, parts: tuple[str | int, ...]) -> str:
-    if not parts:
-        return where
-    keys = ".".join(str(part) for part in parts)
-    return f"{where}: '{keys}'"
+    """Return where a nested value stands, list positions counted from 1."""
+    keys = "".join(f", item {part + 1}" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+    first, comma, rest = keys.partition(",")
+    return f"{where}: '{first}'{comma}{rest}" if parts else where

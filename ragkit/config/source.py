@@ -47,7 +47,7 @@ def read_source(text: str, file: str) -> Source:
     """Parse YAML safely.
 
     Raises:
-        ConfigError: broken YAML, a repeated key, a key that is no string, or an unsafe tag.
+        ConfigError: broken YAML, a repeated key, a key that is no text, or an unsafe tag.
     """
     source = Source(file, text)
     reader = _Reader(source)
@@ -60,15 +60,23 @@ def read_source(text: str, file: str) -> Source:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        reader.problems.append(Problem(line, column, f"not valid YAML: {error.problem or error.context}"))
-    except (yaml.YAMLError, ValueError) as error:
-        reader.problems.append(Problem(1, 1, f"not valid YAML: {str(error).splitlines()[0]}"))
+        position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        reader.complain(position, f"not valid YAML: {_in_words(error)}")
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        position = (before.count("\n") + 1, error.position - before.rfind("\n"))
+        reader.complain(position, f"not valid YAML: the character U+{ord(text[error.position]):04X} is not allowed")
     except RecursionError:
-        reader.problems.append(Problem(1, 1, "not valid YAML: nested too deeply"))
+        reader.complain((1, 1), "not usable: nested too deeply, or an alias that stands inside its own anchor")
+    except _TooLargeError:
+        reader.complain((1, 1), f"not usable: more than {_MOST_NODES:,} values once its aliases are written out")
     if reader.problems:
         raise ConfigError(file, reader.problems, text)
     return source
+
+
+class _TooLargeError(Exception):
+    """The data has more values than any pipeline needs."""
 
 
 class _Reader:
@@ -77,34 +85,65 @@ class _Reader:
         self.problems: list[Problem] = []
         self.count = 0
 
+    def complain(self, position: Position, message: str) -> None:
+        self.problems.append(Problem(*position, message))
+
     def read(self, node: yaml.Node, loader: yaml.SafeLoader, path: Path) -> Any:
         """Return the plain data of a node, noting where it stands."""
         self.count += 1
         if self.count > _MOST_NODES:
-            raise ValueError(f"more than {_MOST_NODES} values")
+            raise _TooLargeError
         self.source.values[path] = _position(node)
+        if isinstance(node, yaml.ScalarNode):
+            return self._read_scalar(node, loader)
+        if node.tag not in (yaml.resolver.Resolver.DEFAULT_MAPPING_TAG, yaml.resolver.Resolver.DEFAULT_SEQUENCE_TAG):
+            self._refuse_tag(node)
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._read_mapping(node, loader, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.read(item, loader, (*path, n)) for n, item in enumerate(node.value)]
-        return loader.construct_object(node)
+        return [self.read(item, loader, (*path, n)) for n, item in enumerate(node.value)]
+
+    def _read_scalar(self, node: yaml.ScalarNode, loader: yaml.SafeLoader) -> Any:
+        """Return a text, number, truth value or None; a date stays the text that it is written as."""
+        kind = node.tag.removeprefix(_TAG)
+        if kind in {"str", "timestamp", "value", "merge"}:
+            return node.value
+        if kind in {"int", "float", "bool", "null"} and loader.resolve(yaml.ScalarNode, node.value, (True, False)) == node.tag:
+            try:
+                return loader.construct_object(node)
+            except ValueError:  # an integer of thousands of digits
+                self.complain(_position(node), "not a usable number")
+        else:
+            self._refuse_tag(node)
+        return None
+
+    def _refuse_tag(self, node: yaml.Node) -> None:
+        tag = f"!!{node.tag.removeprefix(_TAG)}" if node.tag.startswith(_TAG) else node.tag
+        self.complain(_position(node), f"the tag '{tag}' is not allowed; a pipeline file holds plain values only")
 
     def _read_mapping(self, node: yaml.MappingNode, loader: yaml.SafeLoader, path: Path) -> dict[str, Any]:
         data: dict[str, Any] = {}
+        merged: dict[str, yaml.Node] = {}
         for key_node, value_node in node.value:
             line, column = _position(key_node)
-            key = loader.construct_object(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if key_node.tag == f"{_TAG}merge":
+                merged = self._merged(value_node) | merged
+                continue
+            key = self._read_scalar(key_node, loader) if isinstance(key_node, yaml.ScalarNode) else None
             if isinstance(key, bool):  # YAML 1.1 reads `on:` as true
                 key = key_node.value
             if not isinstance(key, str):
-                self.problems.append(Problem(line, column, f"a key must be a text, not {key_node.value!r:.40}"))
+                shown = f"'{key_node.value:.40}'" if isinstance(key_node, yaml.ScalarNode) else f"a {key_node.id}"
+                self.complain((line, column), f"a key must be a text, not {shown}")
                 continue
             if key in data:
                 first, _ = self.source.keys[(*path, key)]
-                self.problems.append(Problem(line, column, f"key '{key}' is given twice, first in line {first}"))
+                self.complain((line, column), f"key '{key}' is given twice, first in line {first}")
                 continue
             self.source.keys[(*path, key)] = (line, column)
             data[key] = self.read(value_node, loader, (*path, key))
+        for key, (key_node, value_node) in merged.items():
+            pass
         return data
 
 

@@ -1,0 +1,71 @@
+"""Encoders for tests: words hashed into a vector, without any model."""
+
+import asyncio
+import hashlib
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ragkit.engine.calls import LocalResource, RemoteResource, Reply
+from ragkit.index import DenseSettings, LocalIndex, SparseSettings
+from ragkit.models.base import Encoder
+
+
+def hashed(text, dimension):
+    vector = np.zeros(dimension, dtype=np.float32)
+    for word in text.lower().split():
+        vector[int(hashlib.md5(word.encode()).hexdigest(), 16) % dimension] += 1
+    return vector
+
+
+class FakeEncoder(Encoder, LocalResource):
+    name: str = "fake"
+    dimension: int = 64
+    pause: float = 0
+
+    def fingerprint(self):
+        return f"{self.name}/{self.dimension}"
+
+    def describe(self):
+        return {"id": self.name, "dimension": self.dimension}
+
+    def execute(self, op, batch):
+        if self.pause:
+            print("embedding", flush=True)
+            time.sleep(self.pause)
+        return [Reply(hashed(request.args["text"], self.dimension)) for request in batch]
+
+
+class NanEncoder(FakeEncoder):
+    def execute(self, op, batch):
+        return [Reply(np.full(self.dimension, np.nan, dtype=np.float32)) for _ in batch]
+
+
+class RemoteFake(Encoder, RemoteResource):
+    fail_on: str = ""
+
+    def fingerprint(self):
+        return "remote"
+
+    def describe(self):
+        return {"id": "remote"}
+
+    async def execute(self, request):
+        await asyncio.sleep(0)
+        if self.fail_on and self.fail_on in request.args["text"]:
+            raise ValueError("refused by the server")
+        return Reply(hashed(request.args["text"], 64).tolist())
+
+
+if __name__ == "__main__":  # build an index in a process of its own: FOLDER PATTERN PAUSE
+    folder, pattern, pause = sys.argv[1:]
+    index = LocalIndex(
+        documents=(pattern,),
+        path=Path(folder),
+        dense=DenseSettings(encoder=FakeEncoder(pause=float(pause))),
+        sparse=SparseSettings(),
+    )
+    index.prepare(lambda *step: None)
+    print("built" if index.report.built else "reused", flush=True)
