@@ -1,6 +1,7 @@
 """The command line: `ragkit run`, `ask`, `validate`, `stages`, `schema`, `init`, `doctor`. One file per command."""
 
 import sys
+from typing import Any
 
 import typer
 
@@ -15,7 +16,7 @@ from ragkit.cli.validate import validate
 from ragkit.errors import InputError, MissingPackageError, RagkitError
 
 # Newer versions of typer bring a click of their own, older ones use the package: both are found through typer's class.
-_UsageError = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+_UsageError: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
 
 app = typer.Typer(
     help="Declare a RAG pipeline in YAML, run it over thousands of questions, know where every answer was won or lost.",
@@ -56,7 +57,7 @@ def _dispatch(arguments: list[str], *, debug: bool) -> int:
     try:
         return app(arguments, prog_name="ragkit", standalone_mode=False) or 0
     except _UsageError as error:
-        error.show()  # type: ignore[attr-defined]
+        error.show()
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130

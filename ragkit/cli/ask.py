@@ -9,6 +9,7 @@ from ragkit.cli.console import ProgressBars, output
 
 if TYPE_CHECKING:
     from ragkit.engine.run import Prediction
+    from ragkit.engine.state import Citation
 
 
 def ask(
@@ -36,8 +37,7 @@ def ask(
         output.print(prediction.answer, style="bold", markup=False)
     texts = {passage.id: passage for passage in prediction.documents}
     for number, citation in enumerate(prediction.citations, 1):
-        page = f", page {citation.page}" if citation.page else ""
-        output.print(f"  [{number}] {citation.source}{page}", markup=False)
+        output.print(f"  [{number}] {_place(citation)}", markup=False)
         if citation.passage in texts:
             output.print(f"      {_shorten(texts[citation.passage].page_content, 300)}", style="dim", markup=False)
     return 0
@@ -52,13 +52,17 @@ def _explain(prediction: "Prediction") -> None:
                 output.print(f"  {line}", markup=False)
         if event.error:
             output.print(f"  {event.error}", style="red", markup=False)
-    usage = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in prediction.usage.as_dict().items())
+    usage = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in prediction.usage.as_dict().items())
     output.print(f"used: {usage}\n", style="dim", markup=False)
 
 
+def _place(citation: "Citation") -> str:
+    return f"{citation.source}, page {citation.page}" if citation.page else citation.source
+
+
 def _lines(field: str, value: Any) -> list[str]:
-    """Return what a stage wrote as lines: passages with score and origin, anything else shortened."""
-    from ragkit.engine.state import Passage
+    """Return what a stage wrote as lines: passages with score and origin, citations by place, else shortened."""
+    from ragkit.engine.state import Citation, Passage
 
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Passage):
         lines = [f"{field}: {len(value)} passages"]
@@ -67,6 +71,8 @@ def _lines(field: str, value: Any) -> list[str]:
             found = ", ".join(f"{hit.stage} #{hit.rank}" for hit in passage.hits)
             lines.append(f"  {score}{passage.id}  ({found})  {_shorten(passage.page_content, 90)}")
         return lines
+    if isinstance(value, tuple) and value and isinstance(value[0], Citation):
+        return [f"{field}: {'; '.join(_place(citation) for citation in value)}"]
     return [f"{field}: {_shorten(str(value), 500)}"]
 
 

@@ -41,14 +41,15 @@ class ProgressBars:
         with self._lock:
             task = self._tasks.get(step)
             if task is None:
+                self._bars.start()  # with the first step, so that nothing is drawn for a command that stops before
                 task = self._tasks[step] = self._bars.add_task(step, total=total)
             self._bars.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
     def __enter__(self) -> Self:
-        self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self._tasks:
+            self._bars.stop()

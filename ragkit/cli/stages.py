@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from ragkit.cli.console import output
+from ragkit.errors import InputError, did_you_mean
 
 app = typer.Typer(invoke_without_command=True, help="List the stages; `ragkit stages show NAME` for one of them.")
 
@@ -37,8 +38,11 @@ def show(name: str = typer.Argument(help="The stage, e.g. answer.read.")) -> int
     from ragkit.engine import registry
     from ragkit.engine.controls import CONTROLS
 
+    if name not in CONTROLS and name not in registry.stages:
+        hint = did_you_mean(name, [*registry.stages, *CONTROLS])
+        raise InputError(f"unknown stage '{name}'{hint} (`ragkit stages` lists them)")
     cls: Any = CONTROLS.get(name) or registry.stages[name]
-    output.print(name, style="bold")
+    output.print(name, style="bold", markup=False)
     output.print(inspect.getdoc(cls) or "", markup=False)
     if name not in CONTROLS:
         needed = [f"{field}{'' if must else ' (if written)'}" for field, must in cls.reads.items()]

@@ -1,7 +1,7 @@
 """Plain data to components: every key checked, every name resolved, every problem placed."""
 
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +19,7 @@ class Builder:
     Attributes:
         resources: models and the index by their name in the YAML, as far as they could be built.
         declared: all names that the YAML declares, also those of models that could not be built.
+        readable: whether the declared names are known, because the section `models` could be read.
     """
 
     def __init__(self, source: Source) -> None:
@@ -26,6 +27,7 @@ class Builder:
         self.problems: list[Problem] = []
         self.resources: dict[str, Resource] = {}
         self.declared: set[str] = set()
+        self.readable = True
 
     def complain(self, path: Path, message: str, where: str = "", *, at_key: bool = False) -> None:
         """Note a problem."""
@@ -74,7 +76,7 @@ class Builder:
         for key, field in fields.items():
             if key in values and key not in built:
                 known = len(self.problems)
-                value = self._value(field.annotation, values[key], (*path, key), f"{where}: '{key}'")
+                value = self._value(field.annotation, values[key], (*path, key), f"{where}.{key}")
                 if len(self.problems) > known or (value is None and values[key] is not None):
                     failed.add(key)  # said already, here or where the named model is declared
                 else:
@@ -83,7 +85,8 @@ class Builder:
             component = cls.model_validate(built)
         except ValidationError as error:
             for item in error.errors(include_url=False):
-                if not item["loc"] or item["loc"][0] not in failed:
+                # what a whole component lacks may be the key that failed, and has been said then
+                if item["loc"][0] not in failed if item["loc"] else not failed:
                     self._explain(dict(item), path, where)
             return None
         return component if len(self.problems) == before and not failed else None
@@ -97,14 +100,16 @@ class Builder:
         for kind in kinds:
             if issubclass(kind, Resource) and (value is not None or types.NoneType not in kinds):
                 return self.resource(kind, value, path, where)
-            if issubclass(kind, BaseModel) and isinstance(value, dict):
+            only = {*kinds, types.NoneType} == {kind, types.NoneType} and (value is not None or len(kinds) == 1)
+            if issubclass(kind, BaseModel) and (only or isinstance(value, dict)):
                 return self.component(kind, value, path, where)
         if isinstance(value, list) and (inner := item_annotation(annotation)) is not None:
             items = [self._value(inner, item, (*path, n), f"{where}, item {n + 1}") for n, item in enumerate(value)]
             unbuilt = any(item is None and given is not None for item, given in zip(items, value, strict=True))
             return None if unbuilt else items
         if isinstance(value, bool) and {int, float} & set(kinds) and bool not in kinds:
-            self.complain(path, f"must be a number, not {show(value)}", where)  # Python would take true for 1
+            wanted = "a number" if float in kinds else "a whole number"
+            self.complain(path, f"must be {wanted}, not {show(value)}", where)  # Python would take true for 1
             return None
         return value
 
@@ -118,7 +123,7 @@ class Builder:
             return None
         needed = NAMES[kind.category]
         fitting = sorted(known for known in self.declared if self._may_be(kind, known))
-        if name not in self.declared:
+        if name not in self.declared and self.readable:
             hint = did_you_mean(name, fitting)
             self.complain(path, f"no model '{name}' is declared{hint} ({_choices(needed, fitting)})", where)
             return None
@@ -173,6 +178,4 @@ def _is_key(part: str) -> bool:
 
 def _join(where: str, parts: tuple[str | int, ...]) -> str:
     """Return where a nested value stands, list positions counted from 1."""
-    keys = "".join(f", item {part + 1}" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
-    first, comma, rest = keys.partition(",")
-    return f"{where}: '{first}'{comma}{rest}" if parts else where
+    return where + "".join(f", item {part + 1}" if isinstance(part, int) else f".{part}" for part in parts)

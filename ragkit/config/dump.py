@@ -1,12 +1,15 @@
 """A pipeline to the data of its YAML file: the inverse of loading."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from ragkit.engine import registry
 from ragkit.engine.calls import Resource
 from ragkit.engine.component import Component
+from ragkit.engine.conditions import Condition
 from ragkit.engine.nodes import Node, Step
 from ragkit.errors import InputError
 from ragkit.pipeline import Pipeline
@@ -46,21 +49,25 @@ class _Writer:
         self.names = names
         self.defaults = defaults
 
-    def settings(self, component: Component) -> dict[str, Any]:
+    def settings(self, component: BaseModel) -> dict[str, Any]:
         """Return the settings of a component by their YAML keys."""
-        fields = type(component).model_fields
-        wanted = [name for name in fields if self.defaults or name in component.model_fields_set]
+        fields, given = type(component).model_fields, component.model_fields_set
+        everything = self.defaults and not isinstance(component, Condition)  # which takes one operator, so no defaults
+        wanted = [name for name in fields if everything or name in given]
+        wanted = [name for name in wanted if not (fields[name].exclude and getattr(component, name) is None)]
         return {fields[name].alias or name: self.value(getattr(component, name)) for name in wanted}
 
     def value(self, value: Any) -> Any:
         if isinstance(value, Resource) and id(value) in self.names:
             return self.names[id(value)]
-        if isinstance(value, Component):
+        if isinstance(value, BaseModel):
             return self.settings(value)
         if isinstance(value, (list, tuple)):
             return self.steps(value) if value and isinstance(value[0], Node) else [self.value(item) for item in value]
         if isinstance(value, dict):
             return {key: self.value(item) for key, item in value.items()}
+        if isinstance(value, Path):
+            return value.as_posix()
         if value is None or isinstance(value, (str, int, float, bool)):
             return value
         raise InputError(f"{type(value).__name__} cannot be written as YAML; it exists in Python only")

@@ -1,10 +1,12 @@
 """A YAML file to a checked pipeline, with all problems reported at once and before any model loads."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
-from ragkit.config.build import Builder, show
+from ragkit.config.build import Builder
+from ragkit.config.messages import show
 from ragkit.config.overrides import apply_overrides
 from ragkit.config.problems import ConfigError, Path
 from ragkit.config.settings import RunSettings
@@ -19,6 +21,8 @@ from ragkit.errors import InputError, did_you_mean
 from ragkit.pipeline import Pipeline
 
 SECTIONS = ("name", "models", "index", "pipeline", "run")
+_STEP = "'- answer.read: {model: reader}'"
+_NAME = re.compile(r"(?!\.\.?$)[^/\\\x00-\x1f]*[^/\\\x00-\x20]")
 
 
 def load_pipeline(path: str | FilePath, overrides: Sequence[str] = ()) -> Pipeline:
@@ -34,7 +38,7 @@ def load_pipeline(path: str | FilePath, overrides: Sequence[str] = ()) -> Pipeli
     """
     path = FilePath(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         near = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
         raise InputError(f"{path}: no such file{did_you_mean(path.name, near)}") from None
@@ -45,7 +49,7 @@ def load_pipeline(path: str | FilePath, overrides: Sequence[str] = ()) -> Pipeli
     return parse_pipeline(text, str(path), overrides)
 
 
-def parse_pipeline(text: str, file: str = "<text>", overrides: Sequence[str] = ()) -> Pipeline:
+def parse_pipeline(text: str, file: str = "pipeline", overrides: Sequence[str] = ()) -> Pipeline:
     """Check a pipeline given as YAML text; `file` is its name in messages. See `load_pipeline`."""
     source = read_source(text, file)
     apply_overrides(source, overrides)
@@ -61,22 +65,25 @@ class _Loader:
         self.builder = Builder(source)
         self.paths: dict[int, Path] = {}
         self.kept: list[Node] = []  # so that an id() in `paths` stays that node's
-        self.ids: dict[str, int] = {}
 
     def load(self) -> tuple[Pipeline | None, Builder]:
         builder, data = self.builder, self.source.data
         if not isinstance(data, dict):
-            builder.complain((), f"must hold a mapping with a 'pipeline', not {show(data)}")
+            shown = f"a pipeline file is a mapping of sections ({', '.join(SECTIONS)}), not {show(data)}"
+            builder.complain(
+                (), shown if data is not None else "the file is empty; `ragkit init` writes one to start from"
+            )
             return None, builder
-        builder.unknown_keys(data, SECTIONS, (), "")
+        misspelt = builder.unknown_keys(data, SECTIONS, (), "")
         name = data.get("name", FilePath(self.source.file).stem)
-        if not isinstance(name, str) or not name.strip() or any(sign in name for sign in "/\\\0"):
-            builder.complain(("name",), f"must be a text without slashes, not {show(name)}", "name")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            builder.complain(("name",), f"must be a text that can name a folder, not {show(name)}", "name")
         models = self._models(data.get("models"))
         index = self._index(data["index"]) if data.get("index") is not None else None
         run = builder.component(RunSettings, data.get("run"), ("run",), "run")
         if "pipeline" not in data:
-            builder.complain((), "missing key 'pipeline': a list of steps")
+            if "pipeline" not in misspelt:
+                builder.complain((), f"missing key 'pipeline', the list of steps ({_STEP})")
             return None, builder
         nodes = self.steps(data["pipeline"], ("pipeline",))
         check_sequence(nodes, INITIAL_FIELDS, self._misfit)
@@ -90,17 +97,23 @@ class _Loader:
 
     def _models(self, data: Any) -> dict[str, Resource]:
         builder = self.builder
-        entries = builder.mapping(data, ("models",), "models") or {}
+        entries = builder.mapping(data, ("models",), "models")
+        if entries is None:
+            builder.readable = False
+            return {}
         builder.declared |= entries.keys()
         for name, settings in entries.items():
             path, where = ("models", name), f"models.{name}"
+            if name == "index":
+                builder.complain(path, "'index' names the index; call the model something else", where, at_key=True)
+                continue
             values = builder.mapping(settings, path, where)
             if values is None:
                 continue
             cls = self._choose(registry.models, values, "provider", path, where)
             if cls is not None:
                 rest = {key: value for key, value in values.items() if key != "provider"}
-                model = builder.component(cls, rest, path, where)
+                model = builder.component(cls, rest, path, where, besides=("provider",))
                 if model is not None:
                     builder.resources[name] = model
         return dict(builder.resources)
@@ -115,7 +128,7 @@ class _Loader:
         if cls is None:
             return None
         rest = {key: value for key, value in values.items() if key != "type"}
-        index: Resource | None = builder.component(cls, rest, ("index",), "index")
+        index: Resource | None = builder.component(cls, rest, ("index",), "index", besides=("type",))
         if index is not None:
             builder.resources["index"] = index
         return index
@@ -125,7 +138,7 @@ class _Loader:
         name = values.get(key)
         choices = ", ".join(known)
         if name is None:
-            self.builder.complain(path, f"missing key '{key}' (choose one of: {choices})", where)
+            self.builder.complain(path, f"missing key '{key}' (choose one of: {choices})", where, at_key=True)
         elif not isinstance(name, str) or name not in known:
             hint = did_you_mean(name, known) if isinstance(name, str) else ""
             message = f"unknown {key} {show(name)}{hint} (choose one of: {choices})"
@@ -137,8 +150,8 @@ class _Loader:
     def steps(self, data: Any, path: Path) -> tuple[Node, ...]:
         """Build a list of steps; a step that cannot be built is an `_Unbuilt` one, so that the rest is checked too."""
         if not isinstance(data, list) or not data:
-            message = f"must be a list of steps ('- answer.read: {{...}}'), not {show(data) if data != [] else 'empty'}"
-            self.builder.complain(path, message, str(path[-1]))
+            shown = "an empty list" if data == [] else show(data)
+            self.builder.complain(path, f"must be a list of steps ({_STEP}), not {shown}", str(path[-1]))
             return (_Unbuilt(),)
         return tuple(self.step(item, (*path, n)) for n, item in enumerate(data))
 
@@ -146,9 +159,7 @@ class _Loader:
         """Build one step: a mapping with the stage's or control's name as its only key."""
         builder = self.builder
         if not isinstance(item, dict) or len(item) != 1:
-            shown = f"the keys {', '.join(item)}" if isinstance(item, dict) else show(item)
-            message = f"a step is one name with its settings ('- answer.read: {{...}}'), not {shown}"
-            builder.complain(path, message)
+            builder.complain(path, _not_a_step(item))
             return _Unbuilt()
         ((name, settings),) = item.items()
         path = (*path, name)
@@ -159,7 +170,7 @@ class _Loader:
             node = self._stage(name, settings, path)
         else:
             hint = did_you_mean(name, [*registry.stages, *CONTROLS])
-            builder.complain(path, f"unknown stage '{name}'{hint} ('ragkit stages' lists them)", at_key=True)
+            builder.complain(path, f"unknown stage '{name}'{hint} (`ragkit stages` lists them)", at_key=True)
             node = _Unbuilt()
         self.paths[id(node)] = path
         self.kept.append(node)
@@ -171,21 +182,17 @@ class _Loader:
         if values is None:
             return _Unbuilt(writes=cls.writes)
         step_id = values.get("id", name)
-        if not isinstance(step_id, str) or not step_id:
-            builder.complain((*path, "id"), f"must be a text, not {show(step_id)}", name)
+        if not isinstance(step_id, str) or not step_id or "#" in step_id:
+            builder.complain((*path, "id"), f"must be a text without '#', not {show(step_id)}", f"{name}.id")
             step_id = name
         rest = {key: value for key, value in values.items() if key != "id"}
         if "index" in cls.model_fields and "index" not in rest:
-            if "index" in builder.declared:
-                rest["index"] = "index"  # a pipeline has one index, so a stage need not name it
-            else:
-                builder.complain(path, "it needs an index, but the file has no 'index' section", name, at_key=True)
+            if "index" not in builder.declared:
+                builder.complain(path, "needs an index, but the file has no section 'index'", name, at_key=True)
                 builder.declared.add("index")  # said once
-        stage = builder.component(cls, rest, path, name)
-        if stage is None:
-            return _Unbuilt(writes=cls.writes)
-        self.ids[step_id] = self.ids.get(step_id, 0) + 1
-        return Step(stage=stage, id=step_id if self.ids[step_id] == 1 else f"{step_id}#{self.ids[step_id]}")
+            rest["index"] = "index"  # a pipeline has one index, so a stage need not name it
+        stage = builder.component(cls, rest, path, name, besides=("id",))
+        return _Unbuilt(writes=cls.writes) if stage is None else Step(stage=stage, id=step_id)
 
     def _control(self, name: str, settings: Any, path: Path) -> Node:
         cls = CONTROLS[name]
@@ -197,12 +204,21 @@ class _Loader:
             if field in cls.model_fields and key in values:
                 ready[field] = self.steps(values[key], (*path, key))
         if "branches" in cls.model_fields and "branches" in values:
-            branches = self.builder.mapping(values["branches"], (*path, "branches"), f"{name}: 'branches'") or {}
+            branches = self.builder.mapping(values["branches"], (*path, "branches"), f"{name}.branches") or {}
             ready["branches"] = {key: self.steps(do, (*path, "branches", key)) for key, do in branches.items()}
-        given = {"do", "then", "else", "branches"} & values.keys()
-        rest = {key: value for key, value in values.items() if key not in given}
-        node: Node | None = self.builder.component(cls, rest, path, name, **ready)
+        node: Node | None = self.builder.component(cls, values, path, name, **ready)
         return node or _Unbuilt()
+
+
+def _not_a_step(item: Any) -> str:
+    """Return what is wrong with a list item that is no step."""
+    rule = f"a step is one name with its settings ({_STEP})"
+    if isinstance(item, str):
+        return f"{rule}; with no settings to give, write '- {item}:'"
+    if isinstance(item, dict) and item:
+        keys = " and ".join(f"'{key}'" for key in item)
+        return f"{rule}, but here stand {keys}; indent the settings below the name, give each step a '-' of its own"
+    return f"{rule}, not {'an empty mapping' if item == {} else show(item)}"
 
 
 class _Unbuilt(Node):

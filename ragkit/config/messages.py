@@ -55,9 +55,21 @@ def explain(kind: str, value: Any, context: Mapping[str, Any], fallback: str) ->
     wanted = _WANTED.get(kind) or _WANTED.get(kind.partition("_")[0])
     if wanted is None:
         return f"{fallback}, not {show(value)}"
+    sentence = wanted.format(
+        **{key: f"{number:g}" if isinstance(number, float) else number for key, number in context.items()}
+    )
     if kind in {"string_too_short", "too_short"}:
-        return wanted.format(**context)
-    return f"{wanted.format(**context)}, not {show(value)}"
+        return sentence
+    return f"{sentence}, not {show(value)}{_remedy(kind, value)}"
+
+
+def _remedy(kind: str, value: Any) -> str:
+    """Return what to write instead, where that is clear."""
+    if kind == "tuple_type" and isinstance(value, str):
+        return f"; put it in brackets: [{show(value)}]"
+    if kind == "string_type" and isinstance(value, (bool, int, float)):
+        return "; put it in quotes"  # YAML reads yes, on and 12 as something else than text
+    return ""
 
 
 def show(value: Any) -> str:

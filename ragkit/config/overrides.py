@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import yaml
-
-from ragkit.config.problems import Path
-from ragkit.config.source import Source
+from ragkit.config.messages import show
+from ragkit.config.problems import ConfigError, Path
+from ragkit.config.source import Source, read_source
 from ragkit.engine.controls import CONTROLS
 from ragkit.errors import InputError, did_you_mean
 
@@ -20,23 +19,24 @@ def apply_overrides(source: Source, overrides: Sequence[str]) -> None:
     Raises:
         InputError: no `=`, or the path leads nowhere.
     """
+    if not isinstance(source.data, dict):
+        return  # that is reported when the pipeline is built
     for override in overrides:
         path_text, equals, value_text = override.partition("=")
         if not equals or not path_text:
             raise InputError(f"--set {override}: write it as path.to.key=value")
         try:
-            value = yaml.safe_load(value_text)
-        except yaml.YAMLError:
-            raise InputError(f"--set {override}: the value is not valid YAML") from None
+            value = read_source(value_text, "value").data
+        except ConfigError as error:
+            raise InputError(f"--set {override}: {error.problems[0].message}") from None
         for path in _find(source, path_text, override):
-            _put(source.data, path, value)
+            _put(source.data, path, value, override)
             source.overrides[path] = override
 
 
 def _find(source: Source, path_text: str, override: str) -> list[Path]:
-    data = source.data if isinstance(source.data, dict) else {}
     steps = dict[str, list[Path]]()
-    for name, path in _steps(data.get("pipeline"), ("pipeline",)):
+    for name, path in _steps(source.data.get("pipeline"), ("pipeline",)):
         steps.setdefault(name, []).append(path)
     parts = path_text.split(".")
     for length in range(len(parts) - 1, 0, -1):
@@ -48,9 +48,8 @@ def _find(source: Source, path_text: str, override: str) -> list[Path]:
         return [tuple(parts)]
     starts = [*sections, *steps]
     hint = did_you_mean(path_text.rpartition(".")[0], starts)
-    raise InputError(
-        f"--set {override}: '{path_text}' names no section and no step{hint} (it starts with one of: {', '.join(starts)})"
-    )
+    valid = ", ".join(starts)
+    raise InputError(f"--set {override}: '{path_text}' names no section and no step{hint} (it starts with: {valid})")
 
 
 def _steps(items: Any, path: Path) -> Iterator[tuple[str, Path]]:
@@ -62,7 +61,7 @@ def _steps(items: Any, path: Path) -> Iterator[tuple[str, Path]]:
             inner = (*path, n, name)
             if name not in CONTROLS:
                 own = settings.get("id") if isinstance(settings, dict) else None
-                yield own or name, inner
+                yield own if isinstance(own, str) and own else name, inner
             elif isinstance(settings, dict):
                 for key in ("do", "then", "else"):
                     yield from _steps(settings.get(key), (*inner, key))
@@ -71,14 +70,15 @@ def _steps(items: Any, path: Path) -> Iterator[tuple[str, Path]]:
                     yield from _steps(do, (*inner, "branches", branch))
 
 
-def _put(data: Any, path: Path, value: Any) -> None:
-    for key in path[:-1]:
-        if isinstance(data, dict):
-            if data.get(key) is None:
-                data[key] = {}
-            data = data[key]
-        else:
-            data = data[int(key)] if isinstance(data, list) and str(key).isdigit() and int(key) < len(data) else None
-    if not isinstance(data, dict):
-        raise InputError(f"--set: '{'.'.join(map(str, path))}' leads into a value that has no keys")
+def _put(data: Any, path: Path, value: Any, override: str) -> None:
+    for done, key in enumerate(path[:-1], 1):
+        if isinstance(key, int):
+            data = data[key]  # a step's place in its list
+            continue
+        if data.get(key) is None:
+            data[key] = {}
+        data = data[key]
+        if not isinstance(data, (dict, list)) or (isinstance(data, list) and not isinstance(path[done], int)):
+            leading = ".".join(str(part) for part in path[:done])
+            raise InputError(f"--set {override}: '{leading}' is {show(data)}, which has no keys")
     data[path[-1]] = value

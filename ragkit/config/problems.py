@@ -21,11 +21,17 @@ class Problem:
     def show(self, file: str, lines: Sequence[str]) -> str:
         """Return the problem as `file:line:column: where: message` with the offending line below."""
         place = f"{file}:{self.line}:{self.column}" if self.line else file
-        text = f"{place}: {self.where}: {self.message}" if self.where else f"{place}: {self.message}"
+        shown = [f"{place}: {self.where}: {self.message}" if self.where else f"{place}: {self.message}"]
         if 0 < self.line <= len(lines):
-            source = lines[self.line - 1].rstrip()
-            text += f"\n    {source}\n    {' ' * (self.column - 1)}^"
-        return text
+            line = lines[self.line - 1].rstrip()
+            before = "".join(sign if sign == "\t" else " " for sign in line[: self.column - 1].ljust(self.column - 1))
+            shown += [f"    {line}", f"    {before}^"]
+        return "\n".join(_printable(line) for line in shown)
+
+
+def _printable(line: str) -> str:
+    """Return a line without the characters that a terminal would obey."""
+    return "".join(sign if sign.isprintable() or sign == "\t" else "\N{REPLACEMENT CHARACTER}" for sign in line)
 
 
 class ConfigError(InputError):

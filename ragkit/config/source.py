@@ -1,14 +1,17 @@
 """YAML text to plain data, with the line and column of every key and value."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from ragkit.config.problems import ConfigError, Path, Problem
+from ragkit.config.syntax import in_words
 
 Position = tuple[int, int]
 _MOST_NODES = 100_000
+_TAG = "tag:yaml.org,2002:"
 
 
 @dataclass(slots=True)
@@ -60,8 +63,9 @@ def read_source(text: str, file: str) -> Source:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        reader.complain(position, f"not valid YAML: {_in_words(error)}")
+        if mark and error.context_mark and mark.index >= len(text.rstrip()):
+            mark = error.context_mark  # what is open at the end of the file is shown where it was opened
+        reader.complain((mark.line + 1, mark.column + 1) if mark else (1, 1), f"not valid YAML: {in_words(error)}")
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         position = (before.count("\n") + 1, error.position - before.rfind("\n"))
@@ -90,9 +94,7 @@ class _Reader:
 
     def read(self, node: yaml.Node, loader: yaml.SafeLoader, path: Path) -> Any:
         """Return the plain data of a node, noting where it stands."""
-        self.count += 1
-        if self.count > _MOST_NODES:
-            raise _TooLargeError
+        self._count()
         self.source.values[path] = _position(node)
         if isinstance(node, yaml.ScalarNode):
             return self._read_scalar(node, loader)
@@ -103,12 +105,18 @@ class _Reader:
             return self._read_mapping(node, loader, path)
         return [self.read(item, loader, (*path, n)) for n, item in enumerate(node.value)]
 
+    def _count(self) -> None:
+        self.count += 1
+        if self.count > _MOST_NODES:
+            raise _TooLargeError
+
     def _read_scalar(self, node: yaml.ScalarNode, loader: yaml.SafeLoader) -> Any:
         """Return a text, number, truth value or None; a date stays the text that it is written as."""
         kind = node.tag.removeprefix(_TAG)
         if kind in {"str", "timestamp", "value", "merge"}:
             return node.value
-        if kind in {"int", "float", "bool", "null"} and loader.resolve(yaml.ScalarNode, node.value, (True, False)) == node.tag:
+        plain = loader.resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
+        if kind in {"int", "float", "bool", "null"} and node.tag == plain:
             try:
                 return loader.construct_object(node)
             except ValueError:  # an integer of thousands of digits
@@ -123,28 +131,34 @@ class _Reader:
 
     def _read_mapping(self, node: yaml.MappingNode, loader: yaml.SafeLoader, path: Path) -> dict[str, Any]:
         data: dict[str, Any] = {}
-        merged: dict[str, yaml.Node] = {}
-        for key_node, value_node in node.value:
-            line, column = _position(key_node)
-            if key_node.tag == f"{_TAG}merge":
-                merged = self._merged(value_node) | merged
-                continue
+        for key_node, value_node, merged in self._pairs(node):
+            position = _position(key_node)
             key = self._read_scalar(key_node, loader) if isinstance(key_node, yaml.ScalarNode) else None
             if isinstance(key, bool):  # YAML 1.1 reads `on:` as true
                 key = key_node.value
             if not isinstance(key, str):
-                shown = f"'{key_node.value:.40}'" if isinstance(key_node, yaml.ScalarNode) else f"a {key_node.id}"
-                self.complain((line, column), f"a key must be a text, not {shown}")
-                continue
-            if key in data:
+                plain = isinstance(key_node, yaml.ScalarNode)
+                shown = f"'{key_node.value:.40}'; put it in quotes" if plain else "a list or mapping"
+                self.complain(position, f"a key must be a text, not {shown}")
+            elif key not in data:
+                self.source.keys[(*path, key)] = position
+                data[key] = self.read(value_node, loader, (*path, key))
+            elif not merged:
                 first, _ = self.source.keys[(*path, key)]
-                self.complain((line, column), f"key '{key}' is given twice, first in line {first}")
-                continue
-            self.source.keys[(*path, key)] = (line, column)
-            data[key] = self.read(value_node, loader, (*path, key))
-        for key, (key_node, value_node) in merged.items():
-            pass
+                self.complain(position, f"key '{key}' is given twice, first in line {first}")
         return data
+
+    def _pairs(self, node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node, bool]]:
+        """Yield the keys and values of a mapping, then those that it takes over by `<<` (marked True)."""
+        merges = [value for key, value in node.value if key.tag == f"{_TAG}merge"]
+        yield from ((key, value, False) for key, value in node.value if key.tag != f"{_TAG}merge")
+        for value in merges:
+            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                self._count()
+                if isinstance(source, yaml.MappingNode):
+                    yield from ((key, item, True) for key, item, _ in self._pairs(source))
+                else:
+                    self.complain(_position(source), "'<<' takes over a mapping, or a list of mappings")
 
 
 def _position(node: yaml.Node) -> Position:

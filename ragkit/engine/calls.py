@@ -184,7 +184,10 @@ class RemoteResource(Resource):
 
 @dataclass(slots=True)
 class Meter:
-    """What one question has used so far; cached answers count like fresh ones, so that a replay ends the same."""
+    """What one question has used so far; cached answers count like fresh ones, so that a replay ends the same.
+
+    Tokens are those of language models; `seconds` is the time that all of its calls took, as its share of batches.
+    """
 
     searches: int = 0
     model_calls: int = 0

@@ -2,10 +2,11 @@
 
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ragkit.engine.component import Component
-from ragkit.engine.state import State
+from ragkit.engine.state import STATE_FIELDS, State
+from ragkit.errors import did_you_mean
 
 _OPERATORS = ("equals", "is_in", "less_than", "at_least", "contains", "is_empty")
 
@@ -29,6 +30,14 @@ class Condition(Component):
     all_of: tuple["Condition", ...] | None = Field(None, description="every one of these conditions holds")
     any_of: tuple["Condition", ...] | None = Field(None, description="at least one of these conditions holds")
     negate: "Condition | None" = Field(None, description="this condition does not hold")
+
+    @field_validator("field")
+    @classmethod
+    def _known_field(cls, name: str | None) -> str | None:
+        if name is not None and name not in STATE_FIELDS and not name.startswith("vars."):
+            hint = did_you_mean(name, STATE_FIELDS)
+            raise ValueError(f"no field '{name}'{hint} (fields: {', '.join(STATE_FIELDS)}, vars.<name>)")
+        return name
 
     @model_validator(mode="after")
     def _one_test(self) -> Self:

@@ -28,7 +28,7 @@ class Loop(Node):
     """Run `do` again and again until the condition holds, at most `max` times."""
 
     control: ClassVar[str] = "loop"
-    do: Steps = Field(description="the steps of one round")
+    do: Steps = Field(min_length=1, description="the steps of one round")
     until: Condition | None = Field(None, description="leave the loop when this holds after a round")
     max: int = Field(ge=1, description="the most rounds")
 
@@ -52,7 +52,7 @@ class Branch(Node):
 
     control: ClassVar[str] = "branch"
     on: Condition = Field(description="the condition")
-    then: Steps = Field(description="the steps if it holds")
+    then: Steps = Field(min_length=1, description="the steps if it holds")
     otherwise: Steps = Field((), alias="else", description="the steps if it does not")
 
     async def run(self, state: State, trace: Trace, scope: str = "") -> None:
@@ -78,7 +78,7 @@ class Each(Node):
 
     control: ClassVar[str] = "each"
     over: str = Field(description="the list field or vars.<name> whose items are taken one by one")
-    do: Steps = Field(description="the steps for one item")
+    do: Steps = Field(min_length=1, description="the steps for one item")
 
     async def run(self, state: State, trace: Trace, scope: str = "") -> None:
         items = state.get(self.over)
@@ -100,7 +100,7 @@ class Each(Node):
         if self.over not in LIST_FIELDS and not self.over.startswith("vars."):
             complain(self, f"'over: {self.over}' is no list; choose {', '.join(sorted(LIST_FIELDS))} or vars.<name>")
         elif lacks(known, self.over):
-            complain(self, f"it goes over '{self.over}', which no stage before it surely writes")
+            complain(self, f"it goes over '{self.over}', but no step before it writes that in every case")
         if "answer" in self.written():
             complain(self, "the steps inside write 'answer', of which a question has only one; write vars.<name>")
         check_sequence(self.do, known, complain)
@@ -217,7 +217,7 @@ def concatenate(values: Sequence[Any]) -> tuple[Any, ...]:
 def _check_condition(node: Node, condition: Condition | None, known: Known, complain: Complain) -> None:
     for name in condition.reads if condition else ():
         if lacks(known, name):
-            complain(node, f"its condition reads '{name}', which no stage before it surely writes")
+            complain(node, f"its condition reads '{name}', but no step before it writes that in every case")
 
 
 def _raise_first(results: Sequence[BaseException | None]) -> None:

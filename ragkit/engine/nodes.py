@@ -20,7 +20,7 @@ ANYTHING = "*"
 
 
 def lacks(known: Known, name: str) -> bool:
-    """Say whether a field is surely not written everywhere."""
+    """Say whether a field may not have been written."""
     return name not in known and ANYTHING not in known
 
 
@@ -83,7 +83,7 @@ class Step(Node):
     def check(self, known: Known, complain: Complain) -> Known:
         for name, needed in self.stage.reads.items():
             if needed and lacks(known, name):
-                complain(self, f"it reads '{name}', which no stage before it surely writes")
+                complain(self, f"it reads '{name}', but no step before it writes that in every case")
         return known | set(self.stage.writes)
 
     def written(self) -> Known:

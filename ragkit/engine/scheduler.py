@@ -239,9 +239,10 @@ def check_budget(question: QuestionContext, resource: Resource, request: Request
 
 def _meter(question: QuestionContext, resource: Resource, request: Request, reply: Reply, source: Source) -> None:
     meter = question.meter
-    meter.model_calls += resource.category == "model" and request.metered
-    meter.prompt_tokens += reply.prompt_tokens
-    meter.completion_tokens += reply.completion_tokens
+    if resource.category == "model" and request.metered:
+        meter.model_calls += 1
+        meter.prompt_tokens += reply.prompt_tokens
+        meter.completion_tokens += reply.completion_tokens
     meter.seconds += reply.seconds
     meter.cached += source == "cache"
     question.calls.append(CallRecord(STAGE.get(), type(resource).__name__, request.op, request.args, reply, source))

@@ -22,6 +22,8 @@ from ragkit.evaluation.report import write_report
 from ragkit.evaluation.summary import Summary, summarise
 from ragkit.pipeline import Pipeline
 
+_NOT_IN_RESULTS = ("cache", "in_flight", "questions", "limit")
+"""Settings that a run may change when it is resumed: they alter no prediction, or are recorded otherwise."""
 _PACKAGES = ("ragkit", "torch", "transformers", "sentence-transformers", "faiss-gpu", "faiss-cpu", "bm25s", "pymupdf")
 
 
@@ -165,7 +167,9 @@ def _lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
     fingerprints = {name: model.fingerprint() for name, model in pipeline.models.items()}
     if pipeline.index is not None:
         fingerprints["index"] = pipeline.index.fingerprint()
+    run = {key: value for key, value in data.get("run", {}).items() if key not in _NOT_IN_RESULTS}
     return data | {
+        "run": run,
         "questions": dict(questions),
         "fingerprints": fingerprints,
         "prompts": prompts,

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import signature
-from random import Random
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +16,8 @@ from ragkit.errors import RagkitError
 from ragkit.models.constrained import Constraint
 
 ToText = Callable[[Sequence[int]], str]
+
+NOT_A_NUMBER = "the model's scores are not numbers (NaN): try dtype: float32"
 
 # A stop text can begin inside a token and follow special tokens; some decoders also drop a window's first space.
 _STOP_WINDOW_SLACK = 8
@@ -29,7 +30,7 @@ class Row:
     Attributes:
         prompt: token ids.
         temperature: 0 is greedy.
-        random: drawn from once per token; the row's alone, so its draws do not depend on its batch.
+        generator: torch generator for sampling; the row's alone, so its draws do not depend on its batch.
         stop: texts that end the generation.
         tokens: generated so far, the end token included.
         logprob: sum of the generated tokens' log-probabilities under the model itself: at temperature 1, and before
@@ -41,7 +42,7 @@ class Row:
     prompt: list[int]
     max_new_tokens: int
     temperature: float = 0.0
-    random: Random = field(default_factory=Random)
+    generator: Any = None
     stop: tuple[str, ...] = ()
     constraint: Constraint | None = None
     tokens: list[int] = field(default_factory=list)
@@ -105,15 +106,15 @@ def forward(model: Any, ids: Any, mask: Any, past: Any, keep_logits: int) -> Any
     """Run the model on new tokens after what `past` holds; scores are kept for the last `keep_logits` positions."""
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
     options = {"position_ids": positions, "logits_to_keep": keep_logits}
-    known = _parameters(type(model))
+    known = _parameters(type(model).forward)
     options = {name: value for name, value in options.items() if name in known}
     return model(input_ids=ids, attention_mask=mask, past_key_values=past, use_cache=True, **options)
 
 
 @cache
-def _parameters(model_class: type) -> frozenset[str]:
-    """Not every architecture takes positions (ALiBi) or can leave scores out."""
-    return frozenset(signature(model_class.forward).parameters)  # type: ignore[attr-defined]
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    """Return a function's parameters; not every architecture takes positions (ALiBi) or can leave scores out."""
+    return frozenset(signature(function).parameters)
 
 
 def _pick(logits: Any, rows: Sequence[Row]) -> tuple[Any, Any]:
@@ -123,13 +124,12 @@ def _pick(logits: Any, rows: Sequence[Row]) -> tuple[Any, Any]:
     normaliser = logits.logsumexp(dim=-1)
     choosable = _constrain(logits, rows)
     tokens = choosable.argmax(dim=-1)
-    sampled = [position for position, row in enumerate(rows) if row.temperature > 0]
-    if sampled:
-        temperatures = torch.tensor([[rows[position].temperature] for position in sampled], device=logits.device)
-        cumulative = torch.softmax(choosable[sampled] / temperatures, dim=-1).cumsum(dim=-1)
-        # Just below 1, so that rounding never leads past the last token that has a probability.
-        draws = torch.tensor([[min(rows[i].random.random(), 1 - 1e-6)] for i in sampled], device=logits.device)
-        tokens[sampled] = torch.searchsorted(cumulative, draws * cumulative[:, -1:], right=True).squeeze(1)
+    for position, row in enumerate(rows):
+        if row.temperature > 0:
+            # The Gumbel-max form of sampling: rounding changes a token only where two are all but tied. Drawing from
+            # cumulated probabilities instead would turn the rounding of all tokens before it into another token.
+            noise = torch.empty_like(choosable[position]).exponential_(generator=row.generator)
+            tokens[position] = (choosable[position] / row.temperature - noise.log()).argmax()
     return tokens, logits.gather(1, tokens[:, None]).squeeze(1) - normaliser
 
 
@@ -153,7 +153,7 @@ def _constrain(logits: Any, rows: Sequence[Row]) -> Any:
 def _add(row: Row, token: int, logprob: float, end_ids: frozenset[int], to_text: ToText) -> None:
     """Give a row its next token, and see whether that ends it."""
     if math.isnan(logprob):
-        row.error = RagkitError("the model's scores are not numbers (NaN): try dtype: float32")
+        row.error = RagkitError(NOT_A_NUMBER)
         return
     row.tokens.append(token)
     row.logprob += logprob

@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from ragkit.errors import InputError, MissingPackageError, did_you_mean
-from ragkit.models.revisions import folder_hash, hub_commit, ragkit_home
+from ragkit.models.revisions import folder_hash, hub_commit
+from ragkit.paths import models_dir
 
 PREFIX = "embedded:"
 
@@ -125,7 +126,7 @@ def _find(name: str) -> tuple[Path, str]:
 
 
 def _dense_folder(name: str, version: str) -> Path:
-    return ragkit_home() / "models" / f"{name}-{version}-bfloat16"
+    return models_dir() / f"{name}-{version}-bfloat16"
 
 
 def _convert_once(gguf: Path, target: Path) -> Path:

@@ -2,31 +2,24 @@
 
 import hashlib
 import json
-import os
 import re
 import tempfile
 from functools import cache
 from pathlib import Path
 
-from platformdirs import user_cache_dir
-
 from ragkit.errors import InputError
+from ragkit.paths import models_dir
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
-def ragkit_home() -> Path:
-    """Return the folder of what ragkit keeps between runs: `$RAGKIT_HOME`, or the user's cache folder."""
-    return Path(os.environ.get("RAGKIT_HOME") or user_cache_dir("ragkit"))
-
-
 def folder_hash(folder: Path) -> str:
     """Return a hash of the names, sizes and contents of all files below a folder, hidden ones left out.
 
-    A file's hash is kept in ragkit's home and reused while the file's size and time of change are the same.
+    A file's hash is kept beside the converted models and reused while the file's size and time of change are the same.
     """
-    known_at = ragkit_home() / "hashes" / f"{_digest(str(folder.resolve()).encode())[:16]}.json"
+    known_at = models_dir() / "hashes" / f"{_digest(str(folder.resolve()).encode())[:16]}.json"
     known = _read_known(known_at)
     found: dict[str, list[int | str]] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):

@@ -9,20 +9,22 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from ragkit.engine.calls import Batching, LocalResource, Reply, Request
+from ragkit.engine.component import Component
 from ragkit.engine.registry import models
 from ragkit.errors import InputError, RagkitError
 from ragkit.models.base import Encoder, LanguageModel, Prompt, Reranker
 from ragkit.models.decoding import cut_at_stop
+from ragkit.models.json_replies import check_json
 
 _GROUP = re.compile(r"\{(\w+)\}")
 _WORD = re.compile(r"\w+")
 
 
-class Rule(BaseModel):
+class Rule(Component):
     """What to answer to some prompts.
 
     Attributes:
@@ -30,8 +32,6 @@ class Rule(BaseModel):
         matches: regular expression that has to be found in the prompt (`.` stands for line breaks too).
         reply: the answer; with `matches`, `{match}` stands for what was found, `{1}` and `{name}` for its groups.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     contains: str | None = None
     matches: str | None = None
@@ -105,7 +105,8 @@ class ScriptedModel(LanguageModel, LocalResource):
 
     def measure(self, batch: Sequence[Request]) -> None:
         for request in batch:
-            request.size = max(1, len((request.args.get("text") or prompt_text(request.args.get("prompt", ""))).split()))
+            text = request.args["text"] if request.op == "count_tokens" else prompt_text(request.args["prompt"])
+            request.size = max(1, len(text.split()))
 
     def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
         if op == "count_tokens":
@@ -137,7 +138,7 @@ class ScriptedModel(LanguageModel, LocalResource):
             raise RagkitError("the scripted model follows no grammar")
         text = cut_at_stop(answer, args.get("stop", ()))[0]
         if "schema" in args:
-            validate_json(text, args["schema"])
+            check_json(text, args["schema"])
         return Reply({"text": text, "finish": "stop", "logprob": 0.0}, len(prompt.split()), len(text.split()))
 
     def _choose(self, prompt: str, args: dict[str, Any]) -> Reply:
@@ -202,24 +203,6 @@ def prompt_text(prompt: Prompt) -> str:
     return prompt if isinstance(prompt, str) else "\n".join(message["content"] for message in prompt)
 
 
-def validate_json(text: str, schema: dict[str, Any]) -> Any:
-    """Return the value of a JSON text that follows a schema.
-
-    Raises:
-        RagkitError: it is not JSON, or breaks the schema.
-    """
-    import jsonschema
-
-    try:
-        value = json.loads(text)
-        jsonschema.validate(value, schema)
-    except json.JSONDecodeError as error:
-        raise RagkitError(f"the reply is not JSON ({error}): {text[:200]!r}") from None
-    except jsonschema.ValidationError as error:
-        raise RagkitError(f"the reply breaks the schema at {error.json_path} ({error.message}): {text[:200]!r}") from None
-    return value
-
-
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
@@ -228,11 +211,15 @@ def _code_hash(function: Callable[..., Any] | None) -> str | None:
     if function is None:
         return None
     code = getattr(function, "__code__", None)
-    source = f"{code.co_code!r} {code.co_names} {_constants(code)}" if code else type(function).__qualname__
+    source = _code_text(code) if code else type(function).__qualname__
     return hashlib.sha256(f"{getattr(function, '__qualname__', '')} {source}".encode()).hexdigest()
+
+
+def _code_text(code: Any) -> str:
+    return f"{code.co_code!r} {code.co_names} {_constants(code)}"
 
 
 def _constants(code: Any) -> list[str]:
     """Return a code object's constants; nested code by its own parts, as its repr holds a memory address."""
-    nested = [f"{c.co_code!r} {c.co_names} {_constants(c)}" if hasattr(c, "co_code") else repr(c) for c in code.co_consts]
-    return [text for text in nested if " at 0x" not in text]
+    texts = [_code_text(constant) if hasattr(constant, "co_code") else repr(constant) for constant in code.co_consts]
+    return [text for text in texts if " at 0x" not in text]

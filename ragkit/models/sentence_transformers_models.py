@@ -28,7 +28,7 @@ class _SentenceTransformersResource(LocalResource):
         dtype: `auto` is bfloat16 where the hardware multiplies in it, else float32.
         max_length: tokens after which a text is cut; None is the model's own limit.
         max_batch_tokens: the most tokens of one batch with padding, by an estimate of 4 characters per token.
-        max_batch_size: the most texts of one batch.
+        max_batch_size: the most texts of one batch; on a CPU more than 32 are slower, a GPU can take more.
     """
 
     model: str
@@ -37,7 +37,7 @@ class _SentenceTransformersResource(LocalResource):
     dtype: Dtype = "auto"
     max_length: int | None = Field(default=None, ge=1)
     max_batch_tokens: int = Field(default=16384, ge=1)
-    max_batch_size: int = Field(default=128, ge=1)
+    max_batch_size: int = Field(default=32, ge=1)
 
     _weights: Any = PrivateAttr(default=None)
 
@@ -51,17 +51,12 @@ class _SentenceTransformersResource(LocalResource):
         """The number format that is used: what `auto` stands for on this device."""
         return resolve_dtype(self.dtype, self.resolved_device)
 
-    def describe(self) -> dict[str, Any]:
-        """Return what determines the model's output, as JSON data."""
+    def _weights_and_limits(self) -> dict[str, Any]:
         return {
             "model": identify(self.model, self.revision),
             "max_length": self.max_length,
             "dtype": self.resolved_dtype,
         }
-
-    def fingerprint(self) -> str:
-        device = self.resolved_device.split(":")[0]
-        return json.dumps({"provider": "sentence-transformers", "device": device, **self.describe()})
 
     def batching(self) -> Batching:
         return Batching(requests=self.max_batch_size, tokens=self.max_batch_tokens)
@@ -76,6 +71,9 @@ class _SentenceTransformersResource(LocalResource):
     def close(self) -> None:
         self._weights = None
         self._opened = False
+
+    def _fingerprint(self, settings: dict[str, Any]) -> str:
+        return json.dumps({"class": type(self).__name__, "device": self.resolved_device.split(":")[0], **settings})
 
     def _load(self, kind: str, **options: Any) -> Any:
         """Load a model of a class of sentence_transformers onto the device."""
@@ -112,7 +110,10 @@ class SentenceTransformerEncoder(Encoder, _SentenceTransformersResource):
 
     def describe(self) -> dict[str, Any]:
         prefixes = {"query_prefix": self.query_prefix, "passage_prefix": self.passage_prefix}
-        return {**super().describe(), **prefixes, "normalize": self.normalize}
+        return {**self._weights_and_limits(), **prefixes, "normalize": self.normalize}
+
+    def fingerprint(self) -> str:
+        return self._fingerprint(self.describe())
 
     def open(self) -> None:
         self._weights = self._load("SentenceTransformer")
@@ -141,6 +142,9 @@ class SentenceTransformerEncoder(Encoder, _SentenceTransformersResource):
 @models.register("cross-encoder")
 class CrossEncoderReranker(Reranker, _SentenceTransformersResource):
     """A cross-encoder of sentence-transformers with one score per pair, on the model's own scale."""
+
+    def fingerprint(self) -> str:
+        return self._fingerprint(self._weights_and_limits())
 
     def open(self) -> None:
         weights = self._load("CrossEncoder", max_length=self.max_length)

@@ -1,9 +1,10 @@
 """Causal language models of transformers in this process."""
 
+import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from pydantic import Field, PrivateAttr
@@ -14,7 +15,7 @@ from ragkit.errors import InputError, RagkitError, need
 from ragkit.models.base import LanguageModel
 from ragkit.models.choosing import score_choices
 from ragkit.models.constrained import Constraints
-from ragkit.models.decoding import Row, decode
+from ragkit.models.decoding import NOT_A_NUMBER, Row, decode
 from ragkit.models.devices import DEVICE_PATTERN, Dtype, check, resolve_device, resolve_dtype
 from ragkit.models.embedded import identify, locate, quiet_transformers
 from ragkit.models.tokenization import PromptTokenizer
@@ -83,7 +84,9 @@ class TransformersModel(LanguageModel, LocalResource):
 
         path, revision = locate(self.model, self.revision)
         with quiet_transformers():
-            self._prompts = PromptTokenizer(AutoTokenizer.from_pretrained(path, revision=revision), self.model, self.chat)
+            self._prompts = PromptTokenizer(
+                AutoTokenizer.from_pretrained(path, revision=revision), self.model, self.chat
+            )
 
     def close(self) -> None:
         self._prompts = self._weights = self._constraints = None
@@ -138,10 +141,16 @@ class TransformersModel(LanguageModel, LocalResource):
             prompt,
             limit,
             temperature=args.get("temperature", 0.0),
-            random=Random(f"{args.get('seed')} {args.get('draw')} {prompt}"),  # noqa: S311 - sampling, not secrets
+            generator=self._generator(args, prompt) if args.get("temperature") else None,
             stop=tuple(stop for stop in args.get("stop", ()) if stop),
             constraint=constraint,
         )
+
+    def _generator(self, args: dict[str, Any], prompt: list[int]) -> Any:
+        import torch
+
+        digest = hashlib.sha256(f"{args['seed']} {args['draw']} {prompt}".encode()).digest()
+        return torch.Generator(self._model.device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
     def _constraint(self, args: dict[str, Any]) -> Any:
         if "schema" not in args and "grammar" not in args:
@@ -164,8 +173,6 @@ class TransformersModel(LanguageModel, LocalResource):
         return Reply(value, len(row.prompt), len(row.tokens))
 
     def _choose(self, batch: Sequence[Request]) -> list[Reply | Exception]:
-        import torch
-
         outcomes: dict[int, Reply | Exception] = {}
         asked: list[tuple[int, list[str], list[int], list[list[int]]]] = []
         for position, request in enumerate(batch):
@@ -182,12 +189,7 @@ class TransformersModel(LanguageModel, LocalResource):
         if asked:
             scores = score_choices(self._model, [row[2] for row in asked], [row[3] for row in asked], self._pad_id)
             for (position, labels, prompt, _), row_scores in zip(asked, scores, strict=True):
-                logprobs = torch.log_softmax(torch.tensor(row_scores, dtype=torch.float64), dim=0).tolist()
-                named = dict(zip(labels, logprobs, strict=True))
-                if any(score != score for score in row_scores):  # NaN
-                    outcomes[position] = RagkitError("the model's scores are not numbers (NaN): try dtype: float32")
-                else:
-                    outcomes[position] = Reply({"label": max(named, key=named.__getitem__), "logprobs": named}, len(prompt))
+                outcomes[position] = _choice(labels, row_scores, len(prompt))
         return [outcomes[position] for position in range(len(batch))]
 
     def _too_long(self, prompt: int, further: int, name: str) -> InputError | None:
@@ -239,6 +241,16 @@ class TransformersModel(LanguageModel, LocalResource):
         # Padding is masked: any token does.
         pad = self._tokenizer.tokenizer.pad_token_id
         return pad if pad is not None else 0
+
+
+def _choice(labels: list[str], scores: list[float], prompt_tokens: int) -> Reply | RagkitError:
+    """Return the best choice, with log-probabilities normalised over the choices."""
+    if any(map(math.isnan, scores)):
+        return RagkitError(NOT_A_NUMBER)
+    best = max(scores)
+    total = best + math.log(sum(math.exp(score - best) for score in scores))
+    logprobs = {label: score - total for label, score in zip(labels, scores, strict=True)}
+    return Reply({"label": max(logprobs, key=logprobs.__getitem__), "logprobs": logprobs}, prompt_tokens)
 
 
 def _adapter_folder(adapter: str) -> Path:

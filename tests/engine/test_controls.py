@@ -116,15 +116,18 @@ def test_loop_stops_at_max() -> None:
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        ([join()], "test.join: it reads 'documents', which no stage before it surely writes"),
+        ([join()], "test.join: it reads 'documents', but no step before it writes that in every case"),
         (
             [Branch(on=Condition(field="question", contains="x"), then=[search()]), join()],
-            "test.join: it reads 'documents', which no stage before it surely writes",
+            "test.join: it reads 'documents', but no step before it writes that in every case",
         ),
-        ([Loop(do=[join()], max=2)], "test.join: it reads 'documents', which no stage before it surely writes"),
+        (
+            [Loop(do=[join()], max=2)],
+            "test.join: it reads 'documents', but no step before it writes that in every case",
+        ),
         (
             [Loop(do=[search()], until=Condition(field="answer", is_empty=False), max=2)],
-            "loop: its condition reads 'answer', which no stage before it surely writes",
+            "loop: its condition reads 'answer', but no step before it writes that in every case",
         ),
         ([Each(over="answer", do=[search()])], "each: 'over: answer' is no list"),
         ([Each(over="queries", do=[say()])], "each: the steps inside write 'answer'"),

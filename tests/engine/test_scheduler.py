@@ -130,12 +130,12 @@ def test_in_flight_limits_the_questions_on_their_way() -> None:
 
 
 def test_remote_calls_are_bounded_retried_and_fail_alone() -> None:
-    class Busy(Exception):
+    class BusyError(Exception):
         status_code = 429
 
     def behave(text: str, attempt: int) -> str:
         if text == "3" and attempt < 3:
-            raise Busy("slow down")
+            raise BusyError("slow down")
         if text == "5":
             raise ValueError("never works")
         return text

@@ -1,0 +1,157 @@
+"""Chat models behind a network: any langchain chat model, and servers that speak the OpenAI protocol."""
+
+import asyncio
+import json
+import math
+import os
+from abc import abstractmethod
+from typing import Any, Self
+
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
+
+from ragkit.engine.calls import RemoteResource, Reply, Request
+from ragkit.engine.registry import models
+from ragkit.errors import InputError, need
+from ragkit.models.base import LanguageModel
+from ragkit.models.chat_calls import ChatCalls
+from ragkit.models.langchain_classes import check_class_path, load_class, without_secrets
+
+CHARACTERS_PER_TOKEN = 4
+
+# The policy on class names is for files: what `wrap` gets is imported already.
+_WRAPPING = "wrap"
+
+
+class _ChatModel(LanguageModel, RemoteResource):
+    """What all remote chat models share.
+
+    Retries, deadlines and concurrency are those of `RemoteResource`; the langchain model's own retries are off.
+    Plain text is one user turn. `count_tokens` is an estimate of 4 characters per token, and so are the tokens of a
+    reply whose server does not report its usage.
+    """
+
+    # Network connections belong to the event loop in which they were opened, and each run has a loop of its own.
+    _calls: tuple[asyncio.AbstractEventLoop, ChatCalls] | None = PrivateAttr(default=None)
+
+    @abstractmethod
+    def _client(self) -> Any:
+        """Make a langchain chat model with fresh connections."""
+
+    async def execute(self, request: Request) -> Reply:
+        if request.op == "count_tokens":
+            return Reply(math.ceil(len(request.args["text"]) / CHARACTERS_PER_TOKEN))
+        loop = asyncio.get_running_loop()
+        if self._calls is None or self._calls[0] is not loop:
+            self._calls = (loop, ChatCalls(self._client(), CHARACTERS_PER_TOKEN))
+        calls = self._calls[1]
+        return await (calls.generate(request.args) if request.op == "generate" else calls.choose(request.args))
+
+    def close(self) -> None:
+        self._calls = None
+
+
+@models.register("langchain")
+class LangChainModel(_ChatModel):
+    """Any chat model of an installed langchain package; in Python, `LangChainModel.wrap(chat_model)`.
+
+    Attributes:
+        class_: dotted path of the class, e.g. `langchain_ollama.ChatOllama`; the key in a file is `class`.
+        kwargs: arguments of its constructor.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    class_: str = Field(alias="class")
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    _wrapped: Any = PrivateAttr(default=None)
+
+    @field_validator("class_")
+    @classmethod
+    def _check_class(cls, path: str, info: ValidationInfo) -> str:
+        return path if info.context == _WRAPPING else check_class_path(path)
+
+    @classmethod
+    def wrap(cls, chat_model: Any, **settings: Any) -> Self:
+        """Use a chat model that exists already; its own retries stay as they are.
+
+        Raises:
+            InputError: it is not a langchain chat model.
+        """
+        from langchain_core.language_models import BaseChatModel
+
+        if not isinstance(chat_model, BaseChatModel):
+            raise InputError(f"{type(chat_model).__name__} is not a langchain chat model (BaseChatModel)")
+        path = f"{type(chat_model).__module__}.{type(chat_model).__qualname__}"
+        wrapped = cls.model_validate({**settings, "class": path}, context=_WRAPPING)
+        wrapped._wrapped = chat_model
+        return wrapped
+
+    def fingerprint(self) -> str:
+        settings: Any = self.kwargs
+        if self._wrapped is not None:
+            settings = {name: getattr(self._wrapped, name) for name in type(self._wrapped).model_fields}
+        return json.dumps(
+            {"provider": "langchain", "class": self.class_, "kwargs": without_secrets(settings)}, sort_keys=True
+        )
+
+    def _client(self) -> Any:
+        if self._wrapped is not None:
+            return self._wrapped
+        from langchain_core.language_models import BaseChatModel
+
+        return make_client(load_class(self.class_, BaseChatModel), self.kwargs, self.class_)
+
+
+@models.register("openai")
+class OpenAIModel(_ChatModel):
+    """A model on a server that speaks the OpenAI protocol: OpenAI itself, vLLM, Ollama, llama.cpp ...
+
+    Attributes:
+        model: the model's name on the server.
+        base_url: the server's address, with its path (`http://localhost:8000/v1`); None is OpenAI's own.
+        api_key_env: environment variable that holds the key; servers at a `base_url` may need none.
+    """
+
+    model: str
+    base_url: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+
+    def fingerprint(self) -> str:
+        return json.dumps({"provider": "openai", "model": self.model, "base_url": self.base_url})
+
+    def _client(self) -> Any:
+        key = os.environ.get(self.api_key_env)
+        if not key and self.base_url is None:
+            raise InputError(f"the environment variable {self.api_key_env} with the API key is not set")
+        chat_models = need("langchain_openai.chat_models.base", "'ragkit[openai]'", "provider: openai")
+        # OpenAI's own class renames `max_tokens` to `max_completion_tokens`, which not every other server knows.
+        client = chat_models.BaseChatOpenAI if self.base_url else chat_models.ChatOpenAI
+        settings: dict[str, Any] = {"model": self.model, "base_url": self.base_url, "use_responses_api": False}
+        return make_client(client, settings | {"api_key": key or "none"}, "openai")
+
+
+def make_client(cls: type[Any], kwargs: dict[str, Any], name: str) -> Any:
+    """Construct a langchain class with its retries off and, where it lets us, connections of its own.
+
+    Raises:
+        InputError: the constructor refuses the arguments.
+    """
+    fields = cls.model_fields if hasattr(cls, "model_fields") else {}
+    settings = dict(kwargs)
+    if "max_retries" in fields:
+        settings.setdefault("max_retries", 0)
+    if "http_async_client" in fields and "http_async_client" not in settings and "openai_proxy" not in settings:
+        import httpx
+
+        # By default langchain-openai shares one pool of connections, also with event loops that are closed.
+        settings["http_async_client"] = httpx.AsyncClient(timeout=None)  # noqa: S113 - RemoteResource has the deadline
+    try:
+        return cls(**settings)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} refuses its settings {sorted(kwargs)}: {_first_lines(error)}") from error
+
+
+def _first_lines(error: Exception) -> str:
+    # pydantic shows input values, which may be secret, on the lines that follow a problem's name.
+    return str(error).split("[type=")[0].strip()
