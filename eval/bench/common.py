@@ -96,7 +96,7 @@ def target_table(targets: Sequence[Target]) -> str:
 def write_result(
     name: str, settings: Mapping[str, Any], numbers: Mapping[str, Any], targets: Sequence[Target], *, full: bool = True
 ) -> None:
-    """Print the targets; write `eval/results/bench_<name>.json` unless the sizes were reduced."""
+    """Print the targets; write `eval/results/bench_<name>.json` if all sizes are the bench's own."""
     print()
     print(target_table(targets))
     row = {
@@ -110,7 +110,7 @@ def write_result(
         "targets": [asdict(target) | {"verdict": target.verdict} for target in targets],
     }
     if not full:
-        print("\nreduced sizes: no result file written")
+        print("\nother sizes than the bench's own: no result file written")
         return
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"bench_{name}.json"

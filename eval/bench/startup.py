@@ -47,6 +47,7 @@ def main() -> None:
         vars(args),
         {"seconds": times, "heavy_modules": heavy},
         [Target(f"heavy modules imported by {name}", len(heavy[name]), 1, "below") for name in COMMANDS],
+        full=vars(args) == vars(parser.parse_args([])),
     )
 
 

@@ -7,7 +7,7 @@ import typer
 
 from ragkit.cli import stages
 from ragkit.cli.ask import ask
-from ragkit.cli.console import errors
+from ragkit.cli.console import errors, show_log
 from ragkit.cli.doctor import doctor
 from ragkit.cli.init import init
 from ragkit.cli.run import run
@@ -50,6 +50,7 @@ def main() -> None:
         from ragkit.engine.policy import allow_code
 
         allow_code()
+    show_log()
     sys.exit(_dispatch(arguments, debug="--debug" in sys.argv))
 
 

@@ -1,5 +1,6 @@
 """What the terminal shows: results on standard output, progress and errors on standard error."""
 
+import logging
 import threading
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,18 @@ from rich.text import Text
 
 output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+
+class _ToConsole(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        errors.print(self.format(record), markup=False, soft_wrap=True)
+
+
+def show_log() -> None:
+    """Show what ragkit logs, one line each, between the progress bars."""
+    log = logging.getLogger("ragkit")
+    log.setLevel(logging.INFO)
+    log.addHandler(_ToConsole())
 
 
 class _Rate(ProgressColumn):

@@ -1,7 +1,7 @@
 """A stage: one step of a pipeline, written for one question."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, ClassVar, TypeVar, overload
 
 from ragkit.engine import registry
@@ -30,7 +30,7 @@ class Stage(Component):
     name: ClassVar[str]
     reads: ClassVar[dict[str, bool]]  # state field or vars.<name> -> whether the stage cannot do without it
     writes: ClassVar[tuple[str, ...]]
-    run: ClassVar[Callable[..., Awaitable[Any]]]
+    run: ClassVar[Callable[..., Coroutine[Any, Any, Any]]]
 
 
 S = TypeVar("S", bound=type[Stage])

@@ -1,5 +1,6 @@
 """What a stage can ask of a model: the doors of language models, encoders and rerankers."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypedDict
@@ -44,6 +45,12 @@ class Choice:
 
     label: str
     logprobs: dict[str, float] | None = None
+
+    def probability(self, label: str) -> float:
+        """Return the probability of a label among the choices; where the model does not tell, 1 for the chosen one."""
+        if self.logprobs is None:
+            return float(label == self.label)
+        return math.exp(self.logprobs[label])
 
 
 class LanguageModel(Resource):

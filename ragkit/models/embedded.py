@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def _convert_once(gguf: Path, target: Path) -> Path:
     """Convert a GGUF file to a folder of dense weights; a second process at the same time does no harm."""
     if target.is_dir():
         return target
-    _LOG.info("converting %s to dense weights in %s (once)", gguf.name, target)
+    _LOG.info("converting the embedded model %s to dense weights (once, about 20 seconds)", gguf.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
     try:
@@ -152,7 +153,9 @@ def _convert_once(gguf: Path, target: Path) -> Path:
 def _convert(gguf: Path, folder: Path) -> None:
     import torch
     import transformers
+    from transformers import modeling_gguf_pytorch_utils as gguf_reader
 
+    gguf_reader.tqdm = partial(gguf_reader.tqdm, disable=True)  # the one progress bar that no setting turns off
     # Without a say, newer versions keep the weights packed where a kernel for that is installed.
     packed = getattr(transformers, "GgufConfig", None)
     options = {"quantization_config": packed(dequantize=True)} if packed else {}
