@@ -171,13 +171,14 @@ class Scheduler:
     def _run_queue(self, queue: Sequence[_Waiting]) -> None:
         """On the worker thread: run a queue of one local resource as batches, then wake everyone who waits for it."""
         outcomes: dict[int, Outcome] = {}
+        label = _label(queue[0])
+        self._on_progress(label, self._answered[label], self._asked[label])
 
         def on_batch(positions: Sequence[int], results: Sequence[Outcome]) -> None:
             outcomes.update(zip(positions, results, strict=True))
             if self._cache is not None:
                 pairs = zip(positions, results, strict=True)
                 self._cache.store({queue[p].key: r for p, r in pairs if not isinstance(r, Exception)})
-            label = _label(queue[0])
             self._on_progress(label, self._answered[label] + len(outcomes), self._asked[label])
             if self._cancelled:
                 raise CancelledRunError("the run was stopped")

@@ -187,4 +187,4 @@ def test_local_calls_go_on_while_remote_calls_wait() -> None:
 def test_progress_reaches_the_total() -> None:
     seen: list[tuple[str, int, int]] = []
     run_questions([step(Ask(model=FakeModel(most=4)))], questions(10), on_progress=lambda *told: seen.append(told))
-    assert seen == [("model ask", 4, 10), ("model ask", 8, 10), ("model ask", 10, 10)]
+    assert seen == [("model ask", 0, 10), ("model ask", 4, 10), ("model ask", 8, 10), ("model ask", 10, 10)]
