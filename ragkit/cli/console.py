@@ -2,15 +2,27 @@
 
 import logging
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+_SECONDS_BETWEEN_LINES = 15.0
 
 
 class _ToConsole(logging.Handler):
@@ -35,7 +47,7 @@ class _Rate(ProgressColumn):
 class ProgressBars:
     """A bar with a rate for every long step; call it with the step's name, what is done, and the total.
 
-    Where standard error is no terminal, each step is one line when it is done.
+    Where standard error is no terminal, a step prints a line when it is done and every 15 seconds on the way.
     """
 
     def __init__(self) -> None:
@@ -47,16 +59,29 @@ class ProgressBars:
             TimeElapsedColumn(),
             console=errors,
         )
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
+        self._printed: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def __call__(self, step: str, done: int, total: int) -> None:
         with self._lock:
-            task = self._tasks.get(step)
-            if task is None:
-                self._bars.start()  # with the first step, so that nothing is drawn for a command that stops before
-                task = self._tasks[step] = self._bars.add_task(step, total=total)
-            self._bars.update(task, completed=done, total=total)  # type: ignore[arg-type]
+            if errors.is_terminal:
+                self._draw(step, done, total)
+            else:
+                self._print(step, done, total)
+
+    def _draw(self, step: str, done: int, total: int) -> None:
+        if step not in self._tasks:
+            self._bars.start()  # with the first step, so that nothing is drawn for a command that stops before
+            self._tasks[step] = self._bars.add_task(step, total=total)
+        self._bars.update(self._tasks[step], completed=done, total=total)
+
+    def _print(self, step: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        last = self._printed.setdefault(step, now)
+        if done == total or now - last >= _SECONDS_BETWEEN_LINES:
+            self._printed[step] = now
+            errors.print(f"{step}: {done:,} of {total:,}", markup=False)
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,19 @@
 """Language models, encoders and rerankers. Importing this registers the providers and loads no model library."""
 
-from ragkit.models import langchain_embeddings as langchain_embeddings
-from ragkit.models import langchain_models as langchain_models
-from ragkit.models import scripted as scripted
-from ragkit.models import sentence_transformers_models as sentence_transformers_models
-from ragkit.models import transformers_lm as transformers_lm
+from ragkit.models.langchain_embeddings import LangChainEncoder
+from ragkit.models.langchain_models import LangChainModel, OpenAIModel
+from ragkit.models.scripted import HashEncoder, OverlapReranker, ScriptedModel
+from ragkit.models.sentence_transformers_models import CrossEncoderReranker, SentenceTransformerEncoder
+from ragkit.models.transformers_lm import TransformersModel
+
+__all__ = [
+    "CrossEncoderReranker",
+    "HashEncoder",
+    "LangChainEncoder",
+    "LangChainModel",
+    "OpenAIModel",
+    "OverlapReranker",
+    "ScriptedModel",
+    "SentenceTransformerEncoder",
+    "TransformersModel",
+]

@@ -19,6 +19,9 @@ ToText = Callable[[Sequence[int]], str]
 
 NOT_A_NUMBER = "the model's scores are not numbers (NaN): try dtype: float32"
 
+_FEWEST_SHARERS = 2
+_SHORTEST_SHARED = 32
+
 # A stop text can begin inside a token and follow special tokens; some decoders also drop a window's first space.
 _STOP_WINDOW_SLACK = 8
 
@@ -70,9 +73,13 @@ def decode(model: Any, rows: Sequence[Row], end_ids: frozenset[int], pad_id: int
     """Generate all rows as one left-padded batch; fills their tokens, finish and error."""
     import torch
 
-    ids, mask = left_pad([row.prompt for row in rows], pad_id, model.device)
+    shared = shared_prefix(model, [row.prompt for row in rows])
+    ids, mask = left_pad([row.prompt[shared:] for row in rows], pad_id, model.device)
     active = list(rows)
     past = None
+    if shared:
+        past = _prefill(model, rows[0].prompt[:shared], len(rows))
+        mask = torch.cat([mask.new_ones(len(rows), shared), mask], dim=1)
     while active:
         output = forward(model, ids, mask, past, keep_logits=1)
         past = output.past_key_values
@@ -90,6 +97,30 @@ def decode(model: Any, rows: Sequence[Row], end_ids: frozenset[int], pad_id: int
             break
         ids = tokens[:, None]
         mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
+
+
+def shared_prefix(model: Any, prompts: Sequence[list[int]]) -> int:
+    """Return how many first tokens all prompts have in common and are worth computing once (0 if they are not).
+
+    Instructions and examples at the head of a prompt are often longer than what follows. Every prompt keeps at least
+    one token of its own. Models that look back through a window only are left alone.
+    """
+    if len(prompts) < _FEWEST_SHARERS or getattr(model.config.get_text_config(), "sliding_window", None):
+        return 0
+    first, last = min(prompts), max(prompts)  # in lexical order, all others lie between these two
+    limit = min(len(prompt) for prompt in prompts) - 1
+    common = next((n for n in range(min(len(first), len(last))) if first[n] != last[n]), len(first))
+    return common if (common := min(common, limit)) >= _SHORTEST_SHARED else 0
+
+
+def _prefill(model: Any, prefix: Sequence[int], copies: int) -> Any:
+    """Return what the model remembers of a prefix, once for each row."""
+    import torch
+
+    ids = torch.tensor([list(prefix)], device=model.device)
+    past = forward(model, ids, torch.ones_like(ids), None, keep_logits=1).past_key_values
+    past.batch_repeat_interleave(copies)
+    return past
 
 
 def left_pad(sequences: Sequence[Sequence[int]], pad_id: int, device: Any) -> tuple[Any, Any]:

@@ -1,5 +1,8 @@
 """Stages: one file per method. Importing this package registers them."""
 
-from ragkit.stages import answer, context, rerank, retrieve
+from ragkit.stages.answer import AnswerRead
+from ragkit.stages.context import ContextPack
+from ragkit.stages.rerank import RerankCrossEncoder
+from ragkit.stages.retrieve import RetrieveDense, RetrieveHybrid, RetrieveSparse
 
-__all__ = ["answer", "context", "rerank", "retrieve"]
+__all__ = ["AnswerRead", "ContextPack", "RerankCrossEncoder", "RetrieveDense", "RetrieveHybrid", "RetrieveSparse"]
