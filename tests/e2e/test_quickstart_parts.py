@@ -123,7 +123,7 @@ def test_embedded_models_answer_from_real_pages(home: Path, tmp_path: Path) -> N
     ]
     run = RunSettings(metrics=("f1", "recall@5", "tokens"))
     rows = [json.loads(line) for line in (GUIDE / "questions.jsonl").read_text().splitlines()]
-    chosen = [row for row in rows if row["doc"] == "grain-storage" and row["type"] in {"text", "table"}]
+    chosen = [row for row in rows if row["doc"].startswith("grain-storage") and row["type"] in {"text", "table"}]
     asked = tmp_path / "questions.jsonl"
     asked.write_text("".join(json.dumps(row) + "\n" for row in chosen))
     result = Pipeline(steps, run=run).run(asked, out=tmp_path / "run")
