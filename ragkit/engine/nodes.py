@@ -61,11 +61,7 @@ class Step(Node):
 
     async def run(self, state: State, trace: Trace, scope: str = "") -> None:
         stage, path = self.stage, scope + self.id
-        values = {
-            name.removeprefix("vars."): state.get(name)
-            for name, needed in stage.reads.items()
-            if needed or _has(state, name)
-        }
+        values = state.read(stage.reads)
         STAGE.set(path)
         start = time.perf_counter()
         try:
@@ -118,7 +114,3 @@ def check_sequence(nodes: Iterable[Node], known: Known, complain: Complain) -> K
 def written_by(nodes: Iterable[Node]) -> Known:
     """Return all fields that the nodes may write."""
     return frozenset().union(*(node.written() for node in nodes))
-
-
-def _has(state: State, name: str) -> bool:
-    return not name.startswith("vars.") or name[5:] in state.vars

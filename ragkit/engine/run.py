@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ragkit.engine.cache import CallCache
@@ -195,7 +195,7 @@ class _Run:
             documents=state.documents,
             context=state.vars.get("context", state.documents),
             citations=state.citations,
-            usage=replace(context.meter),
+            usage=context.meter,
             flags=flags,
             error=error,
             vars=state.vars,

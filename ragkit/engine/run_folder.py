@@ -13,6 +13,7 @@ from ragkit.engine.calls import QuestionContext
 from ragkit.engine.run import Prediction
 from ragkit.errors import InputError
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False)
 LOCK_FILE = "run.lock.yaml"
 
 
@@ -29,7 +30,7 @@ class RunFolder:
     def __init__(self, path: Path, lock: Mapping[str, Any]) -> None:
         self.path = path
         self.lock = json.loads(json.dumps(lock))
-        self.finished: dict[str, dict[str, Any]] = {}
+        self.finished: dict[str, str] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -65,8 +66,8 @@ class RunFolder:
         for name in ("predictions.jsonl", "trace.jsonl"):
             trim(self.path / name)
         kept = [row for row in read_lines(self.path / "predictions.jsonl") if row["error"] is None]
-        self.finished = {row["id"]: row for row in kept}
-        replace_file(self.path / "predictions.jsonl", "".join(dump_row(row) for row in kept))
+        self.finished = {row["id"]: dump_row(row) for row in kept}
+        replace_file(self.path / "predictions.jsonl", "".join(self.finished.values()))
         self._predictions = self._append_to("predictions.jsonl")
         self._trace = self._append_to("trace.jsonl")
 
@@ -75,24 +76,24 @@ class RunFolder:
 
     def add(self, prediction: Prediction, context: QuestionContext) -> None:
         """Write down a question that finished."""
-        row = prediction.to_row()
-        self._predictions.write(dump_row(row))
+        line = dump_row(prediction.to_row())
+        self._predictions.write(line)
         self._predictions.flush()
         if prediction.trace is not None:
             self._trace.write(prediction.trace.to_json(context) + "\n")
-        self.finished[prediction.id] = json.loads(dump_row(row))
+        self.finished[prediction.id] = line
 
     def finish(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Put the predictions into the order of the questions, in the file too, and return them."""
         self._predictions.close()
-        rows = [self.finished[question_id] for question_id in ids]
-        replace_file(self.path / "predictions.jsonl", "".join(dump_row(row) for row in rows))
-        return rows
+        lines = [self.finished[question_id] for question_id in ids]
+        replace_file(self.path / "predictions.jsonl", "".join(lines))
+        return [json.loads(line) for line in lines]
 
 
 def dump_row(row: Mapping[str, Any]) -> str:
     """Return one line of JSON, the same for the same row."""
-    return json.dumps(row, ensure_ascii=False) + "\n"
+    return _ENCODER.encode(row) + "\n"
 
 
 def trim(path: Path) -> None:

@@ -1,5 +1,6 @@
 """One question on its way through a pipeline."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
@@ -83,6 +84,16 @@ class State:
             self.vars[name[5:]] = value
         else:
             setattr(self, name, value)
+
+    def read(self, fields: Mapping[str, bool]) -> dict[str, Any]:
+        """Return fields and variables under the names of a stage's parameters; what it can do without, if written."""
+        values: dict[str, Any] = {}
+        for name, needed in fields.items():
+            if name[:5] != "vars.":
+                values[name] = getattr(self, name)
+            elif needed or name[5:] in self.vars:
+                values[name[5:]] = self.vars.get(name[5:])
+        return values
 
     def copy(self) -> "State":
         """Return an independent state for a branch."""

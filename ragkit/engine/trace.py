@@ -34,17 +34,19 @@ class Trace:
         by_stage: dict[str, list[dict[str, Any]]] = {}
         for call in context.calls:
             by_stage.setdefault(call.stage, []).append(_call(call))
-        events = [
-            {
+        events = []
+        for event in self.events:
+            entry = {
                 "stage": event.stage,
                 "start": round(event.start - self.started, 6),
                 "seconds": round(event.seconds, 6),
                 "wrote": event.wrote,
             }
-            | ({"error": event.error} if event.error else {})
-            | ({"calls": by_stage.pop(event.stage)} if event.stage in by_stage else {})
-            for event in self.events
-        ]
+            if event.error:
+                entry["error"] = event.error
+            if event.stage in by_stage:
+                entry["calls"] = by_stage.pop(event.stage)
+            events.append(entry)
         meter = context.meter
         row = {
             "id": self.id,
@@ -53,7 +55,7 @@ class Trace:
             "cached": meter.cached,
             "stages": events,
         }
-        return json.dumps(row, ensure_ascii=False, default=to_jsonable)
+        return _ENCODER.encode(row)
 
 
 def _call(call: CallRecord) -> dict[str, Any]:
@@ -80,3 +82,6 @@ def to_jsonable(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     return str(value)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, default=to_jsonable)
