@@ -7,6 +7,9 @@ from typing import ClassVar
 from ragkit.engine.calls import Category, Resource
 from ragkit.engine.state import Documents
 
+HYBRID_DEPTH = 50
+"""Passages taken from the dense and from the sparse ranking before they are fused."""
+
 
 class Index(Resource):
     """Finds passages for queries. Rankings are best first and never longer than `k`."""
@@ -27,6 +30,14 @@ class Index(Resource):
 
         Raises:
             InputError: the index has no postings.
+        """
+
+    @abstractmethod
+    async def search_hybrid(self, query: str, k: int, depth: int = HYBRID_DEPTH) -> Documents:
+        """Return the best k passages of the first `depth` (at least k) of the dense and the sparse ranking.
+
+        Raises:
+            InputError: the index has no vectors or no postings.
         """
 
     @abstractmethod

@@ -19,13 +19,20 @@ def reciprocal_rank_fusion(rankings: Sequence[Documents], constant: int, limit: 
     Source: Cormack, Clarke and Büttcher 2009, Reciprocal Rank Fusion outperforms Condorcet and individual Rank
     Learning Methods (their constant is 60).
     """
-    scores: dict[str, float] = {}
     passages: dict[str, Passage] = {}
     hits: dict[str, dict[Hit, None]] = {}
     for ranking in rankings:
-        for rank, passage in enumerate(ranking, start=1):
+        for passage in ranking:
             passages.setdefault(passage.id, passage)
-            scores[passage.id] = scores.get(passage.id, 0.0) + 1.0 / (constant + rank)
             hits.setdefault(passage.id, {}).update(dict.fromkeys(passage.hits))
-    best = sorted(scores, key=lambda name: -scores[name])[:limit]
-    return tuple(passages[name].model_copy(update={"score": scores[name], "hits": tuple(hits[name])}) for name in best)
+    best = fuse_ranks([[passage.id for passage in ranking] for ranking in rankings], constant, limit)
+    return tuple(passages[name].model_copy(update={"score": score, "hits": tuple(hits[name])}) for name, score in best)
+
+
+def fuse_ranks(rankings: Sequence[Sequence[str]], constant: int, limit: int) -> list[tuple[str, float]]:
+    """Return ids with their reciprocal-rank scores, best first; see `reciprocal_rank_fusion`."""
+    scores: dict[str, float] = {}
+    for ranking in rankings:
+        for rank, name in enumerate(ranking, start=1):
+            scores[name] = scores.get(name, 0.0) + 1.0 / (constant + rank)
+    return sorted(scores.items(), key=lambda item: -item[1])[:limit]

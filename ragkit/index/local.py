@@ -1,8 +1,9 @@
 """ragkit's own index: a folder with vectors, BM25 postings and passages."""
 
+import asyncio
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -13,11 +14,11 @@ from ragkit.engine.calls import LocalResource, OnProgress, Reply, Request
 from ragkit.engine.registry import indexes
 from ragkit.engine.state import Documents, Hit
 from ragkit.errors import InputError
-from ragkit.index.base import Index
+from ragkit.index.base import HYBRID_DEPTH, Index
 from ragkit.index.build import MANIFEST, PASSAGES, POSTINGS, VECTORS, BuildReport, Plan, prepare
 from ragkit.index.dense import DenseIndex
 from ragkit.index.folder import current_build
-from ragkit.index.fusion import reciprocal_rank_fusion
+from ragkit.index.fusion import fuse_ranks, reciprocal_rank_fusion
 from ragkit.index.manifest import (
     ChunkingRecord,
     DenseRecord,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
 
 Mode = Literal["dense", "sparse", "hybrid"]
+Scored = Sequence[tuple[str, float]]
+"""Passage ids with their scores, best first."""
 
 
 @indexes.register("local")
@@ -158,11 +161,7 @@ class LocalIndex(Index, LocalResource):
         Raises:
             InputError: the index has no dense part.
         """
-        if self.dense is None:
-            raise InputError("the index has no dense part: add 'dense' to 'index'")
-        vector = await self.dense.encoder.embed(query)
-        reply = await self.call("dense", {"query": query, "k": k}, payload=vector)
-        return self._passages("dense", query, reply.value)
+        return self._passages({"dense": await self._rank_dense(query, k)}, query)
 
     async def search_sparse(self, query: str, k: int) -> Documents:
         """Return the k best passages by BM25, best first; only passages that share a word with the query.
@@ -170,10 +169,18 @@ class LocalIndex(Index, LocalResource):
         Raises:
             InputError: the index has no sparse part.
         """
-        if self.sparse is None:
-            raise InputError("the index has no sparse part: add 'sparse' to 'index'")
-        reply = await self.call("sparse", {"query": query, "k": k})
-        return self._passages("sparse", query, reply.value)
+        return self._passages({"sparse": await self._rank_sparse(query, k)}, query)
+
+    async def search_hybrid(self, query: str, k: int, depth: int = HYBRID_DEPTH) -> Documents:
+        """Return the best k passages of the first `depth` (at least k) of both rankings, fused by reciprocal rank.
+
+        Raises:
+            InputError: the index lacks one of the two parts.
+        """
+        depth = max(depth, k)
+        dense, sparse = await asyncio.gather(self._rank_dense(query, depth), self._rank_sparse(query, depth))
+        best = fuse_ranks([[name for name, _ in ranking] for ranking in (dense, sparse)], self.fusion.k, k)
+        return self._passages({"dense": dense, "sparse": sparse}, query, best)
 
     def fuse(self, rankings: Sequence[Documents], k: int) -> Documents:
         """Merge rankings by reciprocal rank fusion and return the best k."""
@@ -204,11 +211,29 @@ class LocalIndex(Index, LocalResource):
             return self._sparse.search([request.args["query"] for request in batch], k)
         raise InputError(f"the index cannot answer '{op}'")
 
-    def _passages(self, stage: str, query: str, ranking: Sequence[tuple[str, float]]) -> Documents:
-        found = self._passage_store().get([name for name, _ in ranking])
+    async def _rank_dense(self, query: str, k: int) -> Scored:
+        if self.dense is None:
+            raise InputError("the index has no dense part: add 'dense' to 'index'")
+        vector = await self.dense.encoder.embed(query)
+        ranking: Scored = (await self.call("dense", {"query": query, "k": k}, payload=vector)).value
+        return ranking
+
+    async def _rank_sparse(self, query: str, k: int) -> Scored:
+        if self.sparse is None:
+            raise InputError("the index has no sparse part: add 'sparse' to 'index'")
+        ranking: Scored = (await self.call("sparse", {"query": query, "k": k})).value
+        return ranking
+
+    def _passages(self, rankings: Mapping[str, Scored], query: str, best: Scored | None = None) -> Documents:
+        """Return passages with a hit for each ranking that holds them: the best ones, or those of the only ranking."""
+        hits: dict[str, list[Hit]] = {}
+        for stage, ranking in rankings.items():
+            for rank, (name, score) in enumerate(ranking, start=1):
+                hits.setdefault(name, []).append(Hit(stage, query, rank, score))
+        chosen = best if best is not None else next(iter(rankings.values()))
+        found = self._passage_store().get([name for name, _ in chosen])
         return tuple(
-            found[name].model_copy(update={"score": score, "hits": (Hit(stage, query, rank, score),)})
-            for rank, (name, score) in enumerate(ranking, start=1)
+            found[name].model_copy(update={"score": score, "hits": tuple(hits[name])}) for name, score in chosen
         )
 
     def _passage_store(self) -> PassageStore:

@@ -26,8 +26,7 @@ class IndexRetriever(BaseRetriever):
             return list(await self.index.search_dense(query, self.k))
         if self.mode == "sparse":
             return list(await self.index.search_sparse(query, self.k))
-        rankings = [await self.index.search_dense(query, self.k), await self.index.search_sparse(query, self.k)]
-        return list(self.index.fuse(rankings, self.k))
+        return list(await self.index.search_hybrid(query, self.k))
 
     def _get_relevant_documents(self, query: str, **kwargs: Any) -> list[Document]:
         # langchain's batch() calls this from several threads; models are opened and used by one at a time.

@@ -7,7 +7,7 @@ from pydantic import Field
 from ragkit.engine.calls import count_search
 from ragkit.engine.stage import Stage, stage
 from ragkit.engine.state import Documents
-from ragkit.index.base import Index
+from ragkit.index.base import HYBRID_DEPTH, Index
 
 
 class _Retrieve(Stage):
@@ -51,9 +51,7 @@ class RetrieveHybrid(_Retrieve):
     Source: Cormack, Clarke and Büttcher 2009, Reciprocal Rank Fusion.
     """
 
-    depth: int = Field(50, ge=1, description="passages taken from each of the two rankings before they are fused")
+    depth: int = Field(HYBRID_DEPTH, ge=1, description="passages taken from each ranking before they are fused")
 
     async def search(self, query: str) -> Documents:
-        depth = max(self.depth, self.k)
-        rankings = await asyncio.gather(self.index.search_dense(query, depth), self.index.search_sparse(query, depth))
-        return self.index.fuse(rankings, self.k)
+        return await self.index.search_hybrid(query, self.k, self.depth)

@@ -1,17 +1,9 @@
 import json
 
 import pytest
-from index_fakes import FakeEncoder
+from index_fakes import TEXTS, FakeEncoder
 
 from ragkit.index import DenseSettings, LocalIndex, SparseSettings
-
-TEXTS = {
-    "wheat": "Wheat is sown in autumn and harvested in summer.",
-    "maize": "Maize needs warm soil and much water in summer.",
-    "soil": "Soil holds water, air and nutrients for the roots.",
-    "rust": "Yellow rust is a disease of wheat that lowers the yield.",
-    "silo": "A silo keeps grain dry and safe from insects.",
-}
 
 
 @pytest.fixture

@@ -12,6 +12,14 @@ from ragkit.engine.calls import LocalResource, RemoteResource, Reply
 from ragkit.index import DenseSettings, LocalIndex, SparseSettings
 from ragkit.models.base import Encoder
 
+TEXTS = {
+    "wheat": "Wheat is sown in autumn and harvested in summer.",
+    "maize": "Maize needs warm soil and much water in summer.",
+    "soil": "Soil holds water, air and nutrients for the roots.",
+    "rust": "Yellow rust is a disease of wheat that lowers the yield.",
+    "silo": "A silo keeps grain dry and safe from insects.",
+}
+
 
 def hashed(text, dimension):
     vector = np.zeros(dimension, dtype=np.float32)

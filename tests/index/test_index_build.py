@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TEXTS
-from index_fakes import FakeEncoder
+from index_fakes import TEXTS, FakeEncoder
 
 from ragkit.documents import Chunking
 from ragkit.errors import InputError

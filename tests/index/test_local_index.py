@@ -3,8 +3,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import TEXTS
-from index_fakes import FakeEncoder, RemoteFake
+from index_fakes import TEXTS, FakeEncoder, RemoteFake
 from pydantic import ValidationError
 
 from ragkit.engine.calls import Request
