@@ -10,10 +10,10 @@ from typing import IO, Any, Self
 import yaml
 
 from ragkit.engine.calls import QuestionContext
+from ragkit.engine.jsonl import dump_line
 from ragkit.engine.run import Prediction
 from ragkit.errors import InputError
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False)
 LOCK_FILE = "run.lock.yaml"
 
 
@@ -30,7 +30,7 @@ class RunFolder:
     def __init__(self, path: Path, lock: Mapping[str, Any]) -> None:
         self.path = path
         self.lock = json.loads(json.dumps(lock))
-        self.finished: dict[str, str] = {}
+        self.finished: dict[str, bytes] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -66,34 +66,29 @@ class RunFolder:
         for name in ("predictions.jsonl", "trace.jsonl"):
             trim(self.path / name)
         kept = [row for row in read_lines(self.path / "predictions.jsonl") if row["error"] is None]
-        self.finished = {row["id"]: dump_row(row) for row in kept}
-        replace_file(self.path / "predictions.jsonl", "".join(self.finished.values()))
+        self.finished = {row["id"]: dump_line(row) for row in kept}
+        replace_file(self.path / "predictions.jsonl", b"".join(self.finished.values()))
         self._predictions = self._append_to("predictions.jsonl")
         self._trace = self._append_to("trace.jsonl")
 
-    def _append_to(self, name: str) -> IO[str]:
-        return self._stack.enter_context((self.path / name).open("a", encoding="utf-8"))
+    def _append_to(self, name: str) -> IO[bytes]:
+        return self._stack.enter_context((self.path / name).open("ab"))
 
     def add(self, prediction: Prediction, context: QuestionContext) -> None:
         """Write down a question that finished."""
-        line = dump_row(prediction.to_row())
+        line = dump_line(prediction.to_row())
         self._predictions.write(line)
         self._predictions.flush()
         if prediction.trace is not None:
-            self._trace.write(prediction.trace.to_json(context) + "\n")
+            self._trace.write(prediction.trace.to_json(context))
         self.finished[prediction.id] = line
 
     def finish(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Put the predictions into the order of the questions, in the file too, and return them."""
         self._predictions.close()
         lines = [self.finished[question_id] for question_id in ids]
-        replace_file(self.path / "predictions.jsonl", "".join(lines))
+        replace_file(self.path / "predictions.jsonl", b"".join(lines))
         return [json.loads(line) for line in lines]
-
-
-def dump_row(row: Mapping[str, Any]) -> str:
-    """Return one line of JSON, the same for the same row."""
-    return _ENCODER.encode(row) + "\n"
 
 
 def trim(path: Path) -> None:
@@ -120,10 +115,10 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 raise InputError(f"{path}:{number}: not valid JSON: {error}; remove the line and run again") from None
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a kill, sees the old text or the new one and nothing between."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
     temporary.replace(path)
 
 

@@ -94,7 +94,7 @@ def normalise_writes(stage: Stage, value: Any) -> dict[str, Any]:
 
 
 def _reads(run: Callable[..., Any]) -> dict[str, bool]:
-    parameters = list(inspect.signature(run).parameters.values())[1:]
+    parameters = [p for p in inspect.signature(run).parameters.values() if p.name != "self"]
     return {
         p.name if p.name in STATE_FIELDS else f"vars.{p.name}": p.default is inspect.Parameter.empty for p in parameters
     }
@@ -102,12 +102,5 @@ def _reads(run: Callable[..., Any]) -> dict[str, bool]:
 
 def _wrap(function: AsyncFunction) -> type[Stage]:
     """Make a stage without settings of an async function."""
-
-    async def run(self: Stage, **values: Any) -> Any:
-        return await function(**values)
-
-    signature = inspect.signature(function)
-    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    run.__signature__ = signature.replace(parameters=[own, *signature.parameters.values()])  # type: ignore[attr-defined]
-    body = {"run": run, "__doc__": function.__doc__, "__module__": function.__module__}
+    body = {"run": staticmethod(function), "__doc__": function.__doc__, "__module__": function.__module__}
     return type(function.__name__, (Stage,), body)

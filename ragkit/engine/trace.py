@@ -1,6 +1,5 @@
 """What happened to one question: the stages it went through, what each wrote and called, how long it took."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ragkit.engine.calls import CallRecord, QuestionContext
+from ragkit.engine.jsonl import dump_line
 from ragkit.engine.state import Passage
 
 
@@ -29,7 +29,7 @@ class Trace:
     started: float = 0.0
     events: list[Event] = field(default_factory=list)
 
-    def to_json(self, context: QuestionContext) -> str:
+    def to_json(self, context: QuestionContext) -> bytes:
         """Return the trace as one line of JSON, the calls filed under their stage; vectors are left out."""
         by_stage: dict[str, list[dict[str, Any]]] = {}
         for call in context.calls:
@@ -55,7 +55,7 @@ class Trace:
             "cached": meter.cached,
             "stages": events,
         }
-        return _ENCODER.encode(row)
+        return dump_line(row, to_jsonable)
 
 
 def _call(call: CallRecord) -> dict[str, Any]:
@@ -81,7 +81,6 @@ def to_jsonable(value: Any) -> Any:
         return f"array of shape {value.shape}"
     if isinstance(value, (set, frozenset)):
         return sorted(value)
+    if isinstance(value, tuple):  # a named one, such as a hit
+        return list(value)
     return str(value)
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, default=to_jsonable)

@@ -1,0 +1,35 @@
+import json
+from typing import Any
+
+import pytest
+
+from ragkit.engine.jsonl import dump_line
+from ragkit.engine.state import Hit
+from ragkit.engine.trace import to_jsonable
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "Größe ≥ 3 µm 水", "score": 0.1, "pages": [1, 2], "none": None},
+        {"text": "half a pair \ud83d"},
+        {"large": 2**70},
+        {"line": "one\ntwo\u2028three"},
+        {},
+    ],
+)
+def test_a_line_reads_back_and_is_written_the_same_again(row: dict[str, Any]) -> None:
+    line = dump_line(row)
+    assert line.endswith(b"\n") and line.count(b"\n") == 1
+    assert json.loads(line) == row
+    assert dump_line(json.loads(line)) == line
+
+
+def test_named_tuples_are_lists() -> None:
+    assert json.loads(dump_line({"hits": (Hit("dense", "q", 1, 0.5),)}, to_jsonable)) == {
+        "hits": [["dense", "q", 1, 0.5]]
+    }
+
+
+def test_a_number_that_is_none_does_not_break_the_file() -> None:
+    assert json.loads(dump_line({"x": float("nan")})) == {"x": None}
