@@ -109,6 +109,9 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
         Raises:
             RagkitError: a model or the index could not be opened. A question that fails is a prediction with an error.
         """
+        for name, text in questions:
+            if not text.strip():
+                raise InputError(f"question '{name}' is empty")
         self.prepare(on_progress)
         settings = self.settings
         options = RunOptions(budget=settings.budget.to_budget(), wave=settings.wave, in_flight=settings.in_flight)

@@ -70,6 +70,11 @@ def _dispatch(arguments: list[str], *, debug: bool) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe went away
         return 1
+    except OSError as error:
+        if debug:
+            raise
+        errors.print(f"{error.filename or 'a file'}: {error.strerror or error}", style="red", markup=False)
+        return 2
     except Exception as error:
         if debug:
             raise

@@ -36,6 +36,7 @@ def show(name: str = typer.Argument(help="The stage, e.g. answer.read.")) -> int
     """Show one stage: what it does, reads, writes, and its settings."""
     from ragkit.config.schema import type_name
     from ragkit.engine import registry
+    from ragkit.engine.conditions import Condition
     from ragkit.engine.controls import CONTROLS
 
     if name not in CONTROLS and name not in registry.stages:
@@ -56,6 +57,8 @@ def show(name: str = typer.Argument(help="The stage, e.g. answer.read.")) -> int
     if cls.model_fields:
         output.print()
         output.print(table)
+    if any("Condition" in type_name(field.annotation) for field in cls.model_fields.values()):
+        output.print(f"\nA condition: {inspect.getdoc(Condition)}", markup=False)
     return 0
 
 

@@ -46,6 +46,10 @@ def _find(source: Source, path_text: str, override: str) -> list[Path]:
     sections = ("name", "models", "index", "run")
     if parts[0] in sections:
         return [tuple(parts)]
+    if path_text in steps:
+        raise InputError(
+            f"--set {override}: '{path_text}' is a step; name one of its settings: {path_text}.<setting>=value"
+        )
     starts = [*sections, *steps]
     hint = did_you_mean(path_text.rpartition(".")[0], starts)
     valid = ", ".join(starts)

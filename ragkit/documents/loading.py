@@ -45,7 +45,9 @@ def discover(patterns: Sequence[str], base: Path) -> list[SourceFile]:
     if not paths:
         raise InputError("documents: no file is named")
     root = os.path.commonpath([path.parent for path in paths])
-    return [SourceFile(path, path.relative_to(root).as_posix()) for path in sorted(paths)]
+    # A file reached by several names (a link to a folder above itself makes many) counts once, under its shortest.
+    unique = {path.resolve(): path for path in sorted(paths, key=lambda path: (len(path.parts), path), reverse=True)}
+    return [SourceFile(path, path.relative_to(root).as_posix()) for path in sorted(unique.values())]
 
 
 def _matches(pattern: str, base: Path) -> set[Path]:

@@ -48,9 +48,12 @@ class CallCache:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute(_SCHEMA)
         except sqlite3.DatabaseError as error:
-            raise RagkitError(
-                f"{path}: cannot be used as a call cache ({error}); delete the file to start anew"
-            ) from error
+            raise self._explain(error) from None
+
+    def _explain(self, error: sqlite3.DatabaseError) -> RagkitError:
+        if isinstance(error, sqlite3.OperationalError):
+            return RagkitError(f"{self.path}: the call cache cannot be used now ({error}); check disk and permissions")
+        return RagkitError(f"{self.path}: the call cache is damaged ({error}); delete the file to start anew")
 
     def lookup(self, keys: Iterable[bytes]) -> dict[bytes, Reply]:
         """Return the known answers among the keys."""
@@ -59,8 +62,12 @@ class CallCache:
         for start in range(0, len(wanted), _KEYS_PER_QUERY):
             part = wanted[start : start + _KEYS_PER_QUERY]
             marks = ",".join("?" * len(part))
-            with self._lock:
-                rows = self._db.execute(f"SELECT * FROM calls WHERE key IN ({marks})", part).fetchall()  # noqa: S608 - only question marks are put in
+            query = f"SELECT * FROM calls WHERE key IN ({marks})"  # noqa: S608 - only question marks are put in
+            try:
+                with self._lock:
+                    rows = self._db.execute(query, part).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise self._explain(error) from None
             for key, value, is_array, prompt_tokens, completion_tokens, seconds in rows:
                 decoded = np.frombuffer(value, dtype=np.float32) if is_array else json.loads(value)
                 found[key] = Reply(decoded, prompt_tokens, completion_tokens, seconds)
@@ -72,14 +79,17 @@ class CallCache:
             (key, *_encode(reply.value), reply.prompt_tokens, reply.completion_tokens, reply.seconds)
             for key, reply in replies.items()
         ]
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", rows)
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        try:
+            with self._lock:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    self._db.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?, ?, ?)", rows)
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            raise self._explain(error) from None
 
     def __len__(self) -> int:
         with self._lock, closing(self._db.execute("SELECT count(*) FROM calls")) as cursor:

@@ -14,7 +14,8 @@ _OPERATORS = ("equals", "is_in", "less_than", "at_least", "contains", "is_empty"
 class Condition(Component):
     """A test on one field of the state, or a combination of tests.
 
-    Exactly one of the operators, `all_of`, `any_of` or `negate` is given; an operator comes with `field`.
+    It has `field` and one of the operators `equals`, `is_in`, `less_than`, `at_least`, `contains`, `is_empty`; or one of
+    `all_of`, `any_of` (lists of conditions) and `negate`. For a list, `less_than` and `at_least` look at its length.
 
     Example:
         `{field: vars.hops, at_least: 3}`, `{any_of: [{field: documents, is_empty: true}, {field: answer, equals: x}]}`

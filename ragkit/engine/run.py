@@ -22,7 +22,7 @@ from ragkit.engine.trace import Trace
 from ragkit.errors import BudgetExceededError
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Prediction:
     """What a pipeline made of one question.
 
@@ -44,6 +44,13 @@ class Prediction:
     error: dict[str, str] | None = None
     vars: dict[str, Any] = field(default_factory=dict)
     trace: Trace | None = None
+
+    def __repr__(self) -> str:
+        places = ", ".join(f"{c.source} p. {c.page}" if c.page else c.source for c in self.citations)
+        ended = f", error={self.error['type']}" if self.error else "".join(f", {flag}" for flag in self.flags)
+        return (
+            f"Prediction({self.id!r}, answer={self.answer!r}, cites=[{places}], {len(self.documents)} documents{ended})"
+        )
 
     def to_row(self) -> dict[str, Any]:
         """Return the line of `predictions.jsonl`: everything that does not depend on timing."""

@@ -1,6 +1,7 @@
 """A run is a folder: its settings, its predictions as they finish, its trace. Whatever happens, it can go on."""
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -13,6 +14,8 @@ from ragkit.engine.calls import QuestionContext
 from ragkit.engine.jsonl import dump_line
 from ragkit.engine.run import Prediction
 from ragkit.errors import InputError
+
+_LOG = logging.getLogger(__name__)
 
 LOCK_FILE = "run.lock.yaml"
 
@@ -59,7 +62,8 @@ class RunFolder:
                 changes = "\n".join(f"  {name}: {old!r} then, {new!r} now" for name, old, new in differing[:10])
                 raise InputError(
                     f"{self.path}: holds a run with other settings, so it cannot go on with these:\n{changes}\n"
-                    "Choose another folder with --out, or use the settings of that run."
+                    "Choose another folder with --out (what was answered before comes from the cache), "
+                    "or use the settings of that run."
                 )
         else:
             replace_file(lock_file, yaml.safe_dump(self.lock, sort_keys=False, allow_unicode=True, width=120))
@@ -100,19 +104,15 @@ def trim(path: Path) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a JSONL file; a missing file is empty.
-
-    Raises:
-        InputError: a line is not JSON; the message names it.
-    """
+    """Yield the rows of a JSONL file; a missing file is empty, a damaged line is left out with a warning."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 yield json.loads(line)
             except ValueError as error:
-                raise InputError(f"{path}:{number}: not valid JSON: {error}; remove the line and run again") from None
+                _LOG.warning("%s:%d: the line is damaged (%s); its question is run again", path, number, error)
 
 
 def replace_file(path: Path, content: str | bytes) -> None:

@@ -2,10 +2,11 @@
 
 import hashlib
 import importlib.metadata
+import json
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +18,7 @@ from ragkit.engine.run_folder import RunFolder, read_lines, replace_file
 from ragkit.errors import InputError
 from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.prediction import PredictionRow
-from ragkit.evaluation.questions import Question, read_questions
+from ragkit.evaluation.questions import Question, describe_problem, question_of, read_questions
 from ragkit.evaluation.report import write_report
 from ragkit.evaluation.summary import Summary, summarise
 from ragkit.pipeline import Pipeline
@@ -56,7 +57,7 @@ class Experiment:
 
 def run_experiment(
     pipeline: Pipeline,
-    questions: str | Path | Sequence[Question | str] | None = None,
+    questions: str | Path | Sequence[Question | str | Mapping[str, Any]] | None = None,
     *,
     out: str | Path | None = None,
     limit: int | None = None,
@@ -82,7 +83,10 @@ def run_experiment(
     report = on_progress or (lambda *_: None)
     start = time.perf_counter()
     metrics = [parse_metric(name) for name in pipeline.settings.metrics]
-    asked, origin = _questions(questions or pipeline.settings.questions, limit or pipeline.settings.limit)
+    asked, origin = _questions(
+        pipeline.settings.questions if questions is None else questions,
+        pipeline.settings.limit if limit is None else limit,
+    )
     pipeline.prepare(report)
     folder = RunFolder(Path(out) if out else _new_folder(pipeline.name), _lock(pipeline, origin))
     counts = [0, 0]
@@ -114,7 +118,7 @@ def run_experiment(
 
 
 def _questions(
-    given: str | Path | Sequence[Question | str] | None, limit: int | None
+    given: str | Path | Sequence[Question | str | Mapping[str, Any]] | None, limit: int | None
 ) -> tuple[list[Question], dict[str, Any]]:
     """Return the questions and where they are from."""
     if given is None:
@@ -123,14 +127,23 @@ def _questions(
         questions = read_questions(Path(given), limit)
         digest = hashlib.sha256(Path(given).read_bytes()).hexdigest()
         return questions, {"file": str(given), "sha256": digest, "count": len(questions)}
-    questions = [
-        Question(id=f"q{n}", question=item) if isinstance(item, str) else item
-        for n, item in enumerate(given[:limit], 1)
-    ]
+    questions = [_question(item, number) for number, item in enumerate(given[:limit], 1)]
     if not questions:
         raise InputError("the list of questions is empty")
-    texts = "\n".join(f"{question.id}\t{question.question}" for question in questions)
-    return questions, {"sha256": hashlib.sha256(texts.encode()).hexdigest(), "count": len(questions)}
+    if len({question.id for question in questions}) < len(questions):
+        raise InputError("two questions of the list have the same id")
+    data = json.dumps([asdict(question) for question in questions], sort_keys=True, default=str)
+    return questions, {"sha256": hashlib.sha256(data.encode()).hexdigest(), "count": len(questions)}
+
+
+def _question(item: Question | str | Mapping[str, Any], number: int) -> Question:
+    if isinstance(item, Question):
+        return item
+    row = {"question": item} if isinstance(item, str) else dict(item)
+    try:
+        return question_of(row, number)
+    except ValueError as error:
+        raise InputError(f"question {number} of the list: {describe_problem(error)}") from None
 
 
 def _new_folder(name: str) -> Path:

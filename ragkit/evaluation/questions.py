@@ -1,6 +1,7 @@
 """Read questions with their gold answers and gold passages."""
 
 import codecs
+import difflib
 import gzip
 import json
 import zlib
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from ragkit.config.messages import explain
 from ragkit.errors import InputError
 
 SHOWN_PROBLEMS = 20
@@ -79,7 +81,7 @@ def read_questions(path: str | Path, limit: int | None = None) -> list[Question]
             if question.id in lines:
                 raise ValueError(f"id '{question.id}' was used before, in line {lines[question.id]}")
         except (ValueError, RecursionError) as error:
-            problems.append(f"{path}:{number}: {_describe(error)}")
+            problems.append(f"{path}:{number}: {describe_problem(error)}")
             continue
         questions[question.id] = question
         lines[question.id] = number
@@ -105,11 +107,22 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _parse(line: bytes, number: int) -> Question:
-    row = json.loads(line.decode("utf-8"))
+    return question_of(json.loads(line.decode("utf-8")), number)
+
+
+def question_of(row: Any, number: int) -> Question:
+    """Return the question of a row; `number` names it if it has no id.
+
+    Raises:
+        ValueError: the row is not of the form that `read_questions` describes.
+    """
     if not isinstance(row, dict):
-        raise ValueError(f"a line holds one JSON object, not {type(row).__name__}")
+        raise ValueError(f"a question is one JSON object, not {type(row).__name__}")
     json.dumps(row, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates, which no output file could hold
     checked = _Row.model_validate(row)
+    for key in ("answers", "supporting_ids", "answerable"):
+        if key not in row and (close := difflib.get_close_matches(key, row, n=1, cutoff=0.8)):
+            raise ValueError(f"unknown key '{close[0]}', did you mean '{key}'?")
     return Question(
         id=checked.id or f"q{number}",
         question=checked.question,
@@ -121,11 +134,10 @@ def _parse(line: bytes, number: int) -> Question:
     )
 
 
-def _describe(error: Exception) -> str:
+def describe_problem(error: Exception) -> str:
+    """Return what is wrong with a row, for a message."""
     if isinstance(error, ValidationError):
-        return "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()
-        )
+        return "; ".join(_explain(problem) for problem in error.errors())
     if isinstance(error, json.JSONDecodeError):
         return f"not valid JSON: {error.msg} (column {error.colno})"
     if isinstance(error, UnicodeDecodeError | UnicodeEncodeError):
@@ -133,6 +145,13 @@ def _describe(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "not usable JSON: nested too deeply"
     return str(error)
+
+
+def _explain(problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"missing key '{key}'"
+    return f"'{key}': {explain(problem['type'], problem['input'], problem.get('ctx', {}), problem['msg'])}"
 
 
 def _list_problems(problems: list[str]) -> str:

@@ -15,7 +15,7 @@ from ragkit.index.folder import CURRENT, current_build, hash_files, locked, publ
 from ragkit.index.manifest import IndexSettings, Manifest, corpus_hash, differences
 from ragkit.index.settings import DenseSettings, SparseSettings
 from ragkit.index.sparse import build_sparse
-from ragkit.index.store import write_store
+from ragkit.index.store import PassageStore, write_store
 
 MANIFEST, INGEST, PASSAGES, VECTORS, POSTINGS = (
     "manifest.json",
@@ -90,7 +90,9 @@ def _reasons(plan: Plan, hashes: Mapping[str, str]) -> tuple[str, ...]:
     if not (plan.folder / CURRENT).exists():
         return ("new",)
     try:
-        manifest = Manifest.load(current_build(plan.folder) / MANIFEST)
+        build = current_build(plan.folder)
+        manifest = Manifest.load(build / MANIFEST)
+        PassageStore(build / PASSAGES).close()
     except InputError as error:
         return (str(error),)
     reasons = [str(difference) for difference in differences(manifest.settings, plan.record)]

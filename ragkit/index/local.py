@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ from ragkit.paths import project_dir
 
 if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
+
+_LOG = logging.getLogger(__name__)
 
 Mode = Literal["dense", "sparse", "hybrid"]
 Scored = Sequence[tuple[str, float]]
@@ -107,6 +110,7 @@ class LocalIndex(Index, LocalResource):
         files = discover(self.documents, self.base)
         plan = Plan(self.folder, files, self.chunking, self.dense, self.sparse, self.record())
         self._report = prepare(plan, on_progress)
+        _LOG.log(logging.WARNING if self._report.ingest.skipped else logging.INFO, "%s", self._report)
         if self._build != self._report.folder:
             self.close()
 

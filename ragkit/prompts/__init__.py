@@ -3,7 +3,7 @@
 import functools
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import AfterValidator
 
@@ -28,16 +28,28 @@ def prompt_file(name: str) -> Path:
     return path
 
 
-def _check(name: str) -> str:
-    try:
-        prompt_file(name)
-    except InputError as error:
-        raise ValueError(str(error)) from None
-    return name
+def prompt_setting(*variables: str) -> AfterValidator:
+    """Return the check of a setting that names a prompt, made when a pipeline is loaded.
 
+    The file must be a valid template, and use no other values than those that the stage gives.
+    """
 
-PromptName = Annotated[str, AfterValidator(_check)]
-"""A stage's setting that names a prompt; checked when the pipeline is loaded."""
+    def check(name: str) -> str:
+        from jinja2 import meta
+
+        try:
+            source = _read(prompt_file(name))
+            turns = _turns(name, source)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        for _, text, template in turns:
+            unknown = meta.find_undeclared_variables(template.environment.parse(text)) - set(variables)
+            if unknown:
+                listed = ", ".join(sorted(unknown))
+                raise ValueError(f"prompt '{name}' uses {listed}, but the stage gives only {', '.join(variables)}")
+        return name
+
+    return AfterValidator(check)
 
 
 def render(name: str, **values: Any) -> Prompt:
@@ -54,7 +66,7 @@ def render(name: str, **values: Any) -> Prompt:
     from jinja2 import TemplateError
 
     try:
-        turns = [(role, str(template.render(values))) for role, template in _templates(prompt_file(name))]
+        turns = [(role, str(template.render(values))) for role, _, template in _turns(name, _read(prompt_file(name)))]
     except TemplateError as error:
         raise RagkitError(f"prompt '{name}': {error}") from None
     if turns[0][0] == "text":
@@ -62,21 +74,31 @@ def render(name: str, **values: Any) -> Prompt:
     return [Message(role=role, content=text.strip()) for role, text in turns]
 
 
-@functools.cache
-def _templates(path: Path) -> list[tuple[Any, Any]]:
+def _read(path: Path) -> str:
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    if not source.strip():
+        raise InputError(f"{path}: the prompt is empty")
+    return source
+
+
+@functools.lru_cache(maxsize=256)
+def _turns(name: str, source: str) -> list[tuple[Any, str, Any]]:
+    """Return role, source and template of each turn; kept by the text, so that an edited file counts at once."""
     from jinja2 import StrictUndefined, TemplateSyntaxError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
-    source = path.read_text(encoding="utf-8")
     pieces = _ROLE_LINE.split(source)
     if len(pieces) == 1:
         parts = [("text", source.removesuffix("\n"))]
     else:
         parts = list(zip(pieces[1::2], pieces[2::2], strict=True))
     try:
-        return [(role, environment.from_string(text)) for role, text in parts]
+        return [(role, text, environment.from_string(text)) for role, text in parts]
     except TemplateSyntaxError as error:
-        raise InputError(f"{path}: not a valid template: {error}") from None
+        raise InputError(f"prompt '{name}': line {error.lineno}: {error.message}") from None

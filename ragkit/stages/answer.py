@@ -1,13 +1,14 @@
 """Read the answer out of passages."""
 
 import re
+from typing import Annotated
 
 from pydantic import Field
 
 from ragkit.engine.stage import Stage, stage
 from ragkit.engine.state import Citation, Documents, Passage
 from ragkit.models.base import LanguageModel
-from ragkit.prompts import PromptName, render
+from ragkit.prompts import prompt_setting, render
 
 _MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 
@@ -22,7 +23,9 @@ class AnswerRead(Stage):
     """
 
     model: LanguageModel
-    prompt: PromptName = Field("answer.read", description="packaged prompt, or path of a .jinja file")
+    prompt: Annotated[str, prompt_setting("question", "passages", "abstain")] = Field(
+        "answer.read", description="packaged prompt, or path of a .jinja file"
+    )
     max_new_tokens: int = Field(32, ge=1, description="the most tokens of a reply")
     abstain: str = Field("unanswerable", min_length=1, description="the reply that counts as abstaining")
 
