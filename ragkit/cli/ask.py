@@ -32,7 +32,9 @@ def ask(
     for flag in prediction.flags:
         output.print(f"ended early: {flag}", style="yellow", markup=False)
     if prediction.answer is None:
-        output.print("No answer: the passages do not hold one.", style="yellow")
+        wrote = any("answer" in event.wrote for event in (prediction.trace.events if prediction.trace else ()))
+        reason = "the passages do not hold one" if wrote else "no stage came to write one"
+        output.print(f"No answer: {reason}.", style="yellow")
     else:
         output.print(prediction.answer, style="bold", markup=False)
     texts = {passage.id: passage for passage in prediction.documents}

@@ -32,10 +32,12 @@ def execute_in_batches(resource: LocalResource, requests: Sequence[Request], on_
     A batch that raises is halved until the request that is to blame stands alone (which also gets a batch that did
     not fit in memory through), so one request never fails its neighbours.
     """
-    resource.ensure_open()
-    resource.measure(requests)
-    for positions in plan_batches([request.size for request in requests], resource.batching()):
-        on_batch(positions, _execute(resource, [requests[position] for position in positions]))
+    if not requests:
+        return
+    with resource.in_use(requests[0].op):
+        resource.measure(requests)
+        for positions in plan_batches([request.size for request in requests], resource.batching()):
+            on_batch(positions, _execute(resource, [requests[position] for position in positions]))
 
 
 def _execute(resource: LocalResource, batch: Sequence[Request]) -> list[Outcome]:
@@ -45,6 +47,8 @@ def _execute(resource: LocalResource, batch: Sequence[Request]) -> list[Outcome]
     except Exception as error:  # noqa: BLE001 - whatever a model raises belongs to a request, not to the run
         if len(batch) == 1:
             return [error]
+        outcomes = None
+    if outcomes is None:  # outside the except block, whose traceback would keep the failed batch in memory
         middle = len(batch) // 2
         return _execute(resource, batch[:middle]) + _execute(resource, batch[middle:])
     share = (time.perf_counter() - start) / len(batch)

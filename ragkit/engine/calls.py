@@ -6,16 +6,18 @@ flight, or in a batch with the calls of other questions. Outside a run (a stage 
 """
 
 import asyncio
+import contextlib
+import threading
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from ragkit.engine.component import Component
-from ragkit.errors import BudgetExceededError
+from ragkit.errors import BudgetExceededError, InputError, MissingPackageError
 
 Category = Literal["model", "encoder", "reranker", "index"]
 
@@ -100,9 +102,13 @@ class LocalResource(Resource):
     """A resource in this process, which answers batches, one batch at a time on the scheduler's worker thread."""
 
     _opened: bool = PrivateAttr(default=False)
+    _busy: Any = PrivateAttr(default_factory=threading.RLock)
 
     def open(self) -> None:
         """Load what `execute` needs; called once, on the worker thread, before the first batch."""
+
+    def load(self, op: str) -> None:
+        """Load what only some operations need (weights, where a tokenizer does for others); a failure ends the run."""
 
     @abstractmethod
     def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
@@ -121,10 +127,18 @@ class LocalResource(Resource):
             self.open()
             self._opened = True
 
+    @contextlib.contextmanager
+    def in_use(self, op: str) -> Iterator[None]:
+        """Hold the resource, open and loaded, for one caller: several runs may share it."""
+        with self._busy:
+            self.ensure_open()
+            self.load(op)
+            yield
+
     async def answer_directly(self, request: Request) -> Reply:
-        self.ensure_open()
-        self.measure([request])
-        (reply,) = self.execute(request.op, [request])
+        with self.in_use(request.op):
+            self.measure([request])
+            (reply,) = self.execute(request.op, [request])
         if isinstance(reply, Exception):
             raise reply
         return reply
@@ -137,13 +151,14 @@ class RemoteResource(Resource):
         concurrency: calls under way at once.
         timeout: seconds that one attempt may take.
         retries: further attempts after a transient failure (rate limit, server error, time-out).
-        backoff: seconds before the first retry; doubled, with jitter, up to 60 seconds for each further one.
+        backoff: the longest wait before the first retry, in seconds; twice that before each further one, up to 60.
+            The wait itself is drawn at random, so that many callers do not return at once.
     """
 
-    concurrency: int = 8
-    timeout: float = 120.0
-    retries: int = 5
-    backoff: float = 1.0
+    concurrency: int = Field(8, ge=1)
+    timeout: float = Field(120.0, gt=0)
+    retries: int = Field(5, ge=0)
+    backoff: float = Field(1.0, ge=0)
 
     @abstractmethod
     async def execute(self, request: Request) -> Reply:
@@ -158,6 +173,10 @@ class RemoteResource(Resource):
             return True
         status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
         return isinstance(status, int) and (status in {408, 409, 429} or status >= 500)
+
+    def is_fatal(self, error: BaseException) -> bool:
+        """Say whether every other call would fail the same way, so that the run should end: settings, keys, access."""
+        return isinstance(error, (InputError, MissingPackageError)) or getattr(error, "status_code", None) in {401, 403}
 
     async def attempt(self, request: Request) -> Reply:
         """Answer a request, trying again after transient failures.
@@ -241,20 +260,28 @@ class QuestionContext:
     meter: Meter = field(default_factory=Meter)
     budget: Budget = field(default_factory=Budget)
     calls: list[CallRecord] = field(default_factory=list)
+    refused: BudgetExceededError | None = None
+
+    def exhausted(self, name: str, limit: float) -> BudgetExceededError:
+        """Note that a budget is used up, so that the question ends even if a stage swallows the error."""
+        self.refused = BudgetExceededError(name, limit)
+        return self.refused
 
 
 QUESTION: ContextVar[QuestionContext | None] = ContextVar("ragkit_question", default=None)
 STAGE: ContextVar[str] = ContextVar("ragkit_stage", default="")
 
 
-def count_search() -> None:
+def try_search() -> bool:
     """Count one search of the current question, whatever number of index calls it takes.
 
-    Raises:
-        BudgetExceededError: the question may not search any more.
+    False when the question may not search any more; it then ends after the stage, with what the stage wrote.
     """
     question = QUESTION.get()
-    if question is not None:
-        if question.budget.searches is not None and question.meter.searches >= question.budget.searches:
-            raise BudgetExceededError("searches", question.budget.searches)
-        question.meter.searches += 1
+    if question is None:
+        return True
+    if question.budget.searches is not None and question.meter.searches >= question.budget.searches:
+        question.exhausted("searches", question.budget.searches)
+        return False
+    question.meter.searches += 1
+    return True

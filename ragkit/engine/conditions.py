@@ -14,8 +14,8 @@ _OPERATORS = ("equals", "is_in", "less_than", "at_least", "contains", "is_empty"
 class Condition(Component):
     """A test on one field of the state, or a combination of tests.
 
-    It has `field` and one of the operators `equals`, `is_in`, `less_than`, `at_least`, `contains`, `is_empty`; or one of
-    `all_of`, `any_of` (lists of conditions) and `negate`. For a list, `less_than` and `at_least` look at its length.
+    It has `field` and one of the operators `equals`, `is_in`, `less_than`, `at_least`, `contains`, `is_empty`; or it is
+    one of `all_of`, `any_of` (lists of conditions) and `negate`. For lists, `less_than` and `at_least` mean the length.
 
     Example:
         `{field: vars.hops, at_least: 3}`, `{any_of: [{field: documents, is_empty: true}, {field: answer, equals: x}]}`
@@ -45,6 +45,8 @@ class Condition(Component):
         given = [name for name in (*_OPERATORS, "all_of", "any_of", "negate") if name in self.model_fields_set]
         if len(given) != 1:
             raise ValueError(f"a condition has exactly one of {', '.join(_OPERATORS)}, all_of, any_of, negate")
+        if given[0] != "equals" and getattr(self, given[0]) is None:
+            raise ValueError(f"'{given[0]}' must have a value")
         if (given[0] in _OPERATORS) != (self.field is not None):
             raise ValueError(f"'{given[0]}' {'needs' if given[0] in _OPERATORS else 'does not take'} a 'field'")
         return self

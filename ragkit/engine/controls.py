@@ -19,7 +19,7 @@ from ragkit.engine.nodes import (
     run_sequence,
     written_by,
 )
-from ragkit.engine.state import LIST_FIELDS, State
+from ragkit.engine.state import LIST_FIELDS, Passage, State
 from ragkit.engine.trace import Trace
 from ragkit.errors import BudgetExceededError
 
@@ -35,7 +35,7 @@ class Loop(Node):
     async def run(self, state: State, trace: Trace, scope: str = "") -> None:
         for turn in range(1, self.max + 1):
             await run_sequence(self.do, state, trace, f"{scope}loop[{turn}]/")
-            if self.until is not None and self.until.holds(state):
+            if self.until is not None and _holds(self.until, state, f"{scope}loop"):
                 return
 
     def check(self, known: Known, complain: Complain) -> Known:
@@ -56,7 +56,7 @@ class Branch(Node):
     otherwise: Steps = Field((), alias="else", description="the steps if it does not")
 
     async def run(self, state: State, trace: Trace, scope: str = "") -> None:
-        holds = self.on.holds(state)
+        holds = _holds(self.on, state, f"{scope}branch")
         nodes = self.then if holds else self.otherwise
         await run_sequence(nodes, state, trace, f"{scope}{'then' if holds else 'else'}/")
 
@@ -101,6 +101,11 @@ class Each(Node):
             complain(self, f"'over: {self.over}' is no list; choose {', '.join(sorted(LIST_FIELDS))} or vars.<name>")
         elif lacks(known, self.over):
             complain(self, f"it goes over '{self.over}', but no step before it writes that in every case")
+        if self.over in self.written():
+            complain(
+                self,
+                f"the steps inside write '{self.over}', which gets its old value back; write vars.<name>",
+            )
         if "answer" in self.written():
             complain(self, "the steps inside write 'answer', of which a question has only one; write vars.<name>")
         check_sequence(self.do, known, complain)
@@ -201,14 +206,21 @@ def steps_of(nodes: Iterable[Node]) -> Iterator[Step]:
                 yield from steps_of(getattr(node, key, ()))
 
 
+def _holds(condition: Condition, state: State, place: str) -> bool:
+    try:
+        return condition.holds(state)
+    except TypeError as error:
+        raise StageError(place, error) from error
+
+
 def concatenate(values: Sequence[Any]) -> tuple[Any, ...]:
     """Return lists one after the other, each item once; a passage found several times keeps all its hits."""
     joined: dict[Any, Any] = {}
     for item in (item for value in values for item in value or ()):
-        key = getattr(item, "id", item)
+        key = item.id if isinstance(item, Passage) else repr(item)
         if key not in joined:
             joined[key] = item
-        elif hasattr(item, "hits"):
+        elif isinstance(item, Passage):
             hits = joined[key].hits + tuple(hit for hit in item.hits if hit not in joined[key].hits)
             joined[key] = joined[key].model_copy(update={"hits": hits})
     return tuple(joined.values())

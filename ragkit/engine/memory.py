@@ -23,6 +23,15 @@ class Memory(Component):
     def merge(self, items: Sequence[Any]) -> None:
         """Take what a wave wrote, in question order, into the memory that the next wave sees."""
 
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget what earlier runs wrote, unless the memory is meant to outlive them."""
+
+    def begin_run(self) -> None:
+        """Start anew: what a run that failed had handed in and not merged is dropped; called by the engine."""
+        self._pending.clear()
+        self.reset()
+
     def write(self, item: Any) -> None:
         """Hand in an item of the current question; it becomes visible when the wave ends."""
         question = QUESTION.get()

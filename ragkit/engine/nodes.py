@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from ragkit.engine.calls import STAGE
+from ragkit.engine.calls import QUESTION, STAGE
 from ragkit.engine.component import Component
 from ragkit.engine.stage import Stage, normalise_writes
 from ragkit.engine.state import State
@@ -75,6 +75,9 @@ class Step(Node):
         for name, value in written.items():
             state.set(name, value)
         trace.events.append(Event(path, start, time.perf_counter() - start, written))
+        question = QUESTION.get()
+        if question is not None and question.refused is not None:
+            raise question.refused  # the stage made do with less than it asked for; the question ends all the same
 
     def check(self, known: Known, complain: Complain) -> Known:
         for name, needed in self.stage.reads.items():

@@ -78,9 +78,33 @@ def _passage_row(passage: Passage) -> dict[str, Any]:
     )
 
 
-_GC_THRESHOLD = 20_000
-"""Thousands of questions in flight are many live objects; looking through them at every 700th new one takes a third of
-the engine's time."""
+class _SeldomCollected:
+    """Lets the garbage collector look seldom while runs go on.
+
+    Thousands of questions in flight are many live objects; looking through them at every 700th new one takes a third
+    of the engine's time. The threshold belongs to the process, so the last run to end puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs = 0
+        self._usual = gc.get_threshold()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._runs == 0:
+                self._usual = gc.get_threshold()
+                gc.set_threshold(20_000, *self._usual[1:])
+            self._runs += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._runs -= 1
+            if self._runs == 0:
+                gc.set_threshold(*self._usual)
+
+
+_seldom_collected = _SeldomCollected()
 
 OnPrediction = Callable[[Prediction, QuestionContext], None]
 
@@ -122,13 +146,14 @@ def run_questions(
     thread = threading.Thread(
         target=contextvars.copy_context().run, args=(run.main, questions), name="ragkit-engine", daemon=True
     )
-    thread.start()
-    try:
-        run.done.wait()
-    except KeyboardInterrupt:
-        run.scheduler.cancel()
-        run.done.wait()  # not Thread.join, which Ctrl-C breaks in Python 3.11
-        raise
+    with _seldom_collected:
+        thread.start()
+        try:
+            run.done.wait()
+        except KeyboardInterrupt:
+            run.scheduler.cancel()
+            run.done.wait()  # not Thread.join, which Ctrl-C breaks in Python 3.11
+            raise
     if run.failure is not None:
         raise run.failure
     return run.predictions
@@ -149,19 +174,21 @@ class _Run:
     def main(self, questions: Sequence[tuple[str, str]]) -> None:
         """On the engine's thread: run everything."""
         CALLER.set(self.scheduler)
-        thresholds = gc.get_threshold()
-        gc.set_threshold(_GC_THRESHOLD, *thresholds[1:])
         try:
             self.scheduler.loop.run_until_complete(self._waves(questions))
         except BaseException as failure:  # noqa: BLE001 - raised again in the thread that called run_questions
             self.failure = failure
         finally:
-            gc.set_threshold(*thresholds)
-            self.scheduler.close()
+            try:
+                self.scheduler.close()
+            except BaseException as failure:  # noqa: BLE001 - the thread that waits must hear of it, not wait for ever
+                self.failure = self.failure or failure
             self.done.set()
 
     async def _waves(self, questions: Sequence[tuple[str, str]]) -> None:
         memories = [part for part in parts(self.nodes) if isinstance(part, Memory)]
+        for memory in memories:
+            memory.begin_run()
         size = self.options.wave if memories else max(len(questions), 1)
         for start in range(0, len(questions), size):
             numbered = list(enumerate(questions[start : start + size], start))
@@ -203,6 +230,8 @@ class _Run:
             flags = (f"budget:{exceeded.name}",)
         except StageError as failure:
             error = describe_failure(failure)
+        except Exception as failure:  # noqa: BLE001 - a control node failed; the other questions go on
+            error = describe_failure(StageError("pipeline", failure))
         prediction = Prediction(
             id=question_id,
             question=question,

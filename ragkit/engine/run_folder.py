@@ -13,6 +13,7 @@ import yaml
 from ragkit.engine.calls import QuestionContext
 from ragkit.engine.jsonl import dump_line
 from ragkit.engine.run import Prediction
+from ragkit.engine.trace import to_jsonable
 from ragkit.errors import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -80,11 +81,12 @@ class RunFolder:
 
     def add(self, prediction: Prediction, context: QuestionContext) -> None:
         """Write down a question that finished."""
-        line = dump_line(prediction.to_row())
-        self._predictions.write(line)
-        self._predictions.flush()
+        line = dump_line(prediction.to_row(), to_jsonable)
         if prediction.trace is not None:
             self._trace.write(prediction.trace.to_json(context))
+            self._trace.flush()  # before the prediction: a question that counts as finished has its trace
+        self._predictions.write(line)
+        self._predictions.flush()
         self.finished[prediction.id] = line
 
     def finish(self, ids: Iterable[str]) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ from ragkit.engine.calls import (
     Request,
     Resource,
 )
-from ragkit.errors import BudgetExceededError, CancelledRunError, RagkitError
+from ragkit.errors import CancelledRunError, RagkitError
 
 Source = Literal["run", "cache", "joined"]
 
@@ -90,7 +90,7 @@ class Scheduler:
         """
         question = QUESTION.get()
         if question is not None:
-            check_budget(question, resource, request)
+            _spend(question, resource, request)
         fingerprint = self._fingerprints.get(id(resource))
         if fingerprint is None:
             fingerprint = self._fingerprints[id(resource)] = resource.fingerprint()
@@ -115,6 +115,7 @@ class Scheduler:
 
     def close(self) -> None:
         """Wait for the batch that is running, drop what waits for the network, end the event loop."""
+        self._selector.on_idle = lambda: False
         self._worker.shutdown(wait=True)
         for task in self._remote_tasks:
             task.cancel()
@@ -149,9 +150,14 @@ class Scheduler:
             elif isinstance(waiting.resource, RemoteResource):
                 task = self.loop.create_task(self._send(waiting.resource, waiting))
                 self._remote_tasks.add(task)
-                task.add_done_callback(self._remote_tasks.discard)
+                task.add_done_callback(self._sent)
             else:
                 self._queues[(id(waiting.resource), waiting.request.op)].append(waiting)
+
+    def _sent(self, task: "asyncio.Task[None]") -> None:
+        self._remote_tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._fail(failure)
 
     async def _send(self, resource: RemoteResource, waiting: _Waiting) -> None:
         gate = self._gates.setdefault(id(resource), asyncio.Semaphore(resource.concurrency))
@@ -161,12 +167,19 @@ class Scheduler:
             try:
                 reply = await resource.attempt(waiting.request)
             except Exception as error:  # noqa: BLE001 - it is handed to the question that asked
+                if resource.is_fatal(error):
+                    self._fail(error)
+                    return
                 outcome = error
             else:
                 outcome = reply._replace(seconds=self.loop.time() - start)
-                if self._cache is not None:
-                    self._cache.store({waiting.key: outcome})
+                self._store({waiting.key: outcome})
         self._answer(waiting, outcome, "run")
+
+    def _store(self, replies: dict[bytes, Reply]) -> None:
+        """Keep answers; a cache that cannot be written ends the run, because resuming would ask again."""
+        if self._cache is not None:
+            self._cache.store(replies)
 
     def _run_queue(self, queue: Sequence[_Waiting]) -> None:
         """On the worker thread: run a queue of one local resource as batches, then wake everyone who waits for it."""
@@ -176,9 +189,8 @@ class Scheduler:
 
         def on_batch(positions: Sequence[int], results: Sequence[Outcome]) -> None:
             outcomes.update(zip(positions, results, strict=True))
-            if self._cache is not None:
-                pairs = zip(positions, results, strict=True)
-                self._cache.store({queue[p].key: r for p, r in pairs if not isinstance(r, Exception)})
+            pairs = zip(positions, results, strict=True)
+            self._store({queue[p].key: r for p, r in pairs if not isinstance(r, Exception)})
             self._on_progress(label, self._answered[label] + len(outcomes), self._asked[label])
             if self._cancelled:
                 raise CancelledRunError("the run was stopped")
@@ -212,7 +224,9 @@ class Scheduler:
         for number, future in enumerate(waiting.waiters):
             if future.done():  # its question was cancelled
                 continue
-            if isinstance(outcome, Exception):
+            if isinstance(outcome, StopIteration):  # which no future takes
+                future.set_exception(RuntimeError(f"the resource raised StopIteration({outcome})"))
+            elif isinstance(outcome, Exception):
                 future.set_exception(outcome)
             else:
                 future.set_result((outcome, "joined" if number and source == "run" else source))
@@ -222,26 +236,26 @@ def _label(waiting: _Waiting) -> str:
     return f"{waiting.resource.category} {waiting.request.op}"
 
 
-def check_budget(question: QuestionContext, resource: Resource, request: Request) -> None:
-    """Refuse a call that the question's budget does not cover.
+def _spend(question: QuestionContext, resource: Resource, request: Request) -> None:
+    """Count a call before it is made, or refuse one that the question's budget does not cover.
 
     Raises:
         BudgetExceededError: with the name and the limit of the budget that is used up.
     """
     budget, meter = question.budget, question.meter
+    if budget.seconds is not None and meter.seconds >= budget.seconds:
+        raise question.exhausted("seconds", budget.seconds)
     if resource.category == "model" and request.metered:
         if budget.model_calls is not None and meter.model_calls >= budget.model_calls:
-            raise BudgetExceededError("model calls", budget.model_calls)
+            raise question.exhausted("model calls", budget.model_calls)
         if budget.tokens is not None and meter.tokens >= budget.tokens:
-            raise BudgetExceededError("tokens", budget.tokens)
-    if budget.seconds is not None and meter.seconds >= budget.seconds:
-        raise BudgetExceededError("seconds", budget.seconds)
+            raise question.exhausted("tokens", budget.tokens)
+        meter.model_calls += 1  # now, so that calls made side by side cannot overdraw together
 
 
 def _meter(question: QuestionContext, resource: Resource, request: Request, reply: Reply, source: Source) -> None:
     meter = question.meter
     if resource.category == "model" and request.metered:
-        meter.model_calls += 1
         meter.prompt_tokens += reply.prompt_tokens
         meter.completion_tokens += reply.completion_tokens
     meter.seconds += reply.seconds

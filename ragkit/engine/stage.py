@@ -6,7 +6,7 @@ from typing import Any, ClassVar, TypeVar, overload
 
 from ragkit.engine import registry
 from ragkit.engine.component import Component
-from ragkit.engine.state import LIST_FIELDS, STATE_FIELDS
+from ragkit.engine.state import LIST_FIELDS, STATE_FIELDS, Passage
 from ragkit.errors import RagkitError
 
 
@@ -32,6 +32,8 @@ class Stage(Component):
     writes: ClassVar[tuple[str, ...]]
     run: ClassVar[Callable[..., Coroutine[Any, Any, Any]]]
 
+
+_OF_PASSAGES = ("documents", "vars.context")
 
 S = TypeVar("S", bound=type[Stage])
 AsyncFunction = Callable[..., Awaitable[Any]]
@@ -86,8 +88,10 @@ def normalise_writes(stage: Stage, value: Any) -> dict[str, Any]:
         got = f"the keys {sorted(value)}" if isinstance(value, dict) else f"a {type(value).__name__}"
         raise RagkitError(f"it declares that it writes {', '.join(stage.writes)} but returned {got}")
     for field, item in written.items():
-        if field in LIST_FIELDS and not isinstance(item, (list, tuple)):
+        if (field in LIST_FIELDS or field in _OF_PASSAGES) and not isinstance(item, (list, tuple)):
             raise RagkitError(f"'{field}' must be a list or a tuple, not {type(item).__name__}")
+        if field in _OF_PASSAGES and not all(isinstance(passage, Passage) for passage in item):
+            raise RagkitError(f"'{field}' must hold ragkit.Passage objects (a langchain Document with an id and hits)")
         if field == "answer" and not (item is None or isinstance(item, str)):
             raise RagkitError(f"'answer' must be a string or None, not {type(item).__name__}")
     return written

@@ -97,7 +97,16 @@ class State:
 
     def copy(self) -> "State":
         """Return an independent state for a branch."""
-        return replace(self, vars=dict(self.vars))
+        return replace(self, vars={name: _own(value) for name, value in self.vars.items()})
+
+
+def _own(value: Any) -> Any:
+    """Copy what a stage could change in place; passages and texts are frozen."""
+    if isinstance(value, dict):
+        return {key: _own(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(_own(item) for item in value)
+    return set(value) if isinstance(value, set) else value
 
 
 STATE_FIELDS = tuple(f.name for f in fields(State))

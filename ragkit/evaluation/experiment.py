@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ragkit.engine.calls import OnProgress, QuestionContext
+from ragkit.engine.component import Component
+from ragkit.engine.controls import steps_of
 from ragkit.engine.memory import Memory
 from ragkit.engine.run import Prediction, parts
 from ragkit.engine.run_folder import RunFolder, read_lines, replace_file
@@ -21,6 +23,7 @@ from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question, describe_problem, question_of, read_questions
 from ragkit.evaluation.report import write_report
 from ragkit.evaluation.summary import Summary, summarise
+from ragkit.models.secrets import mask_secrets
 from ragkit.pipeline import Pipeline
 
 _NOT_IN_RESULTS = ("cache", "in_flight", "questions", "limit")
@@ -88,7 +91,8 @@ def run_experiment(
         pipeline.settings.limit if limit is None else limit,
     )
     pipeline.prepare(report)
-    folder = RunFolder(Path(out) if out else _new_folder(pipeline.name), _lock(pipeline, origin))
+    lock = mask_secrets(_lock(pipeline, origin))
+    folder = RunFolder(Path(out) if out else _new_folder(pipeline.name), lock)
     counts = [0, 0]
     with folder:
         if on_folder is not None:
@@ -126,7 +130,9 @@ def _questions(
     if isinstance(given, (str, Path)):
         questions = read_questions(Path(given), limit)
         digest = hashlib.sha256(Path(given).read_bytes()).hexdigest()
-        return questions, {"file": str(given), "sha256": digest, "count": len(questions)}
+        return questions, {"sha256": digest, "count": len(questions)}
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be at least 1, not {limit}")
     questions = [_question(item, number) for number, item in enumerate(given[:limit], 1)]
     if not questions:
         raise InputError("the list of questions is empty")
@@ -151,10 +157,31 @@ def _new_folder(name: str) -> Path:
     stamp = datetime.now(UTC).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
     folder = Path("runs") / name / stamp
     number = 1
-    while folder.exists():
-        number += 1
-        folder = Path("runs") / name / f"{stamp}_{number}"
-    return folder
+    while True:
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:  # another run began in this second
+            number += 1
+            folder = Path("runs") / name / f"{stamp}_{number}"
+        else:
+            return folder
+
+
+def _parts_in_words(pipeline: Pipeline) -> list[dict[str, str]]:
+    """Return the settings of a pipeline that YAML cannot express; functions by their code."""
+
+    def words(value: Any) -> str:
+        code = getattr(value, "__code__", None)
+        if code is not None:
+            return f"{value.__qualname__} {hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()}"
+        return type(value).__qualname__ if isinstance(value, Component) else repr(value)
+
+    found: list[Component] = [*steps_of(pipeline.nodes), *parts(pipeline.nodes), pipeline.settings]
+    return [
+        {"type": type(part).__qualname__}
+        | {name: words(getattr(part, name)) for name, field in type(part).model_fields.items() if not field.exclude}
+        for part in found
+    ]
 
 
 def _lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +192,7 @@ def _lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
     try:
         data = to_data(pipeline, defaults=True)
     except InputError as error:  # parts that exist in Python only
-        data = {"name": pipeline.name, "python_only": str(error)}
+        data = {"name": pipeline.name, "python_only": str(error), "parts": _parts_in_words(pipeline)}
     prompts = {
         name: hashlib.sha256(prompt_file(name).read_bytes()).hexdigest()
         for part in parts(pipeline.nodes)

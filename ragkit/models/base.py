@@ -128,7 +128,9 @@ class Encoder(Resource):
     async def embed(self, text: str, kind: Literal["query", "passage"] = "query") -> NDArray[np.float32]:
         """Return the vector of a text, shape (dimension,), float32, with the encoder's prefix for its kind."""
         reply = await self.call("embed", {"text": text, "kind": kind})
-        return np.asarray(reply.value, dtype=np.float32)
+        vector = np.asarray(reply.value, dtype=np.float32).view()
+        vector.flags.writeable = False  # several questions may share it
+        return vector
 
 
 class Reranker(Resource):

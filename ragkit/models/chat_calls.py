@@ -1,6 +1,7 @@
 """The calls to a langchain chat model: text, JSON under a schema, and choices."""
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,8 @@ from ragkit.errors import InputError, RagkitError
 from ragkit.models.base import Message, Prompt
 from ragkit.models.decoding import cut_at_stop
 from ragkit.models.json_replies import repair_json
+
+_log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _TOP_LOGPROBS = 20
@@ -57,16 +60,18 @@ class ChatCalls:
             raise InputError(f"choices have to be different and not empty: {choices}")
         listed = ", ".join(json.dumps(choice, ensure_ascii=False) for choice in choices)
         turns = [*_turns(args["prompt"])]
+        asked: list[tuple[Prompt, Any]] = []
         turns[-1] = {**turns[-1], "content": f"{turns[-1]['content']}\n\nAnswer with exactly one of: {listed}"}
         if self._tells_logprobs:
-            asked = {"logprobs": True, "top_logprobs": _TOP_LOGPROBS}
-            client = self._configured({"max_new_tokens": _CHOICE_TOKENS}, **asked)
+            wanted = {"logprobs": True, "top_logprobs": _TOP_LOGPROBS}
+            client = self._configured({"max_new_tokens": _CHOICE_TOKENS}, **wanted)
             message = await client.ainvoke(turns)
+            asked.append((turns, message))
             logprobs = _choice_logprobs(message, choices)
             label = max(logprobs, key=logprobs.__getitem__) if logprobs else _exact(str(message.text), choices)
             if label is not None:
                 value = {"label": label, "logprobs": logprobs}
-                return self._reply("", [(turns, message)])._replace(value=value)
+                return self._reply("", asked)._replace(value=value)
             self._tells_logprobs = bool(message.response_metadata.get("logprobs"))
         schema = {
             "type": "object",
@@ -75,7 +80,7 @@ class ChatCalls:
             "additionalProperties": False,
         }
         client = self._configured({"max_new_tokens": _CHOICE_TOKENS})
-        reply = await self._generate_json(client, turns, schema, None)
+        reply = await self._generate_json(client, turns, schema, None, asked)
         return reply._replace(value={"label": json.loads(reply.value["text"])["choice"], "logprobs": None})
 
     def _configured(self, args: dict[str, Any], **more: Any) -> Any:
@@ -91,9 +96,17 @@ class ChatCalls:
             update["seed"] = (args["seed"] * 1_000_003 + args["draw"]) % 2**31
         return self._client.model_copy(update=update)
 
-    async def _generate_json(self, client: Any, prompt: Prompt, schema: dict[str, Any], stop: Any) -> Reply:
+    async def _generate_json(
+        self,
+        client: Any,
+        prompt: Prompt,
+        schema: dict[str, Any],
+        stop: Any,
+        before: Sequence[tuple[Prompt, Any]] = (),
+    ) -> Reply:
+        """Ask until an answer follows the schema; `before` is what was asked already, for the usage."""
         turns = _turns(prompt)
-        asked: list[tuple[Prompt, Any]] = []
+        asked = list(before)
         problem = ""
         for _ in range(_ATTEMPTS):
             message = await self._ask_json(client, turns, schema, stop)
@@ -113,14 +126,20 @@ class ChatCalls:
         instructed = [*turns]
         wanted = f"Answer with JSON alone. It has to follow this JSON Schema: {json.dumps(schema, ensure_ascii=False)}"
         instructed[-1] = {**turns[-1], "content": f"{turns[-1]['content']}\n\n{wanted}"}
+        if not self._takes_schema:
+            return await client.ainvoke(instructed, stop=stop)
+        try:
+            return await self._ask_structured(client, instructed, schema, stop)
+        except Exception as error:
+            if not _refuses_schema(error):
+                raise
+            refusal = error
+        message = await client.ainvoke(instructed, stop=stop)
+        # Only now it is the schema that was refused, and not the request as a whole (a prompt that is too long, say).
         if self._takes_schema:
-            try:
-                return await self._ask_structured(client, instructed, schema, stop)
-            except Exception as error:
-                if not _refuses_schema(error):
-                    raise
-                self._takes_schema = False
-        return await client.ainvoke(instructed, stop=stop)
+            self._takes_schema = False
+            _log.warning("%s takes no JSON Schema; it is asked in words: %s", type(client).__name__, refusal)
+        return message
 
     async def _ask_structured(self, client: Any, turns: Sequence[Message], schema: dict[str, Any], stop: Any) -> Any:
         if "extra_body" in self._fields:

@@ -7,9 +7,9 @@ from typing import Any
 
 from ragkit.engine.policy import code_allowed
 from ragkit.errors import InputError, MissingPackageError
+from ragkit.models.secrets import is_secret, mask_url_secrets
 
 CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-_SECRET = re.compile(r"(key|secret|password|token|credentials?|authorization|headers?)$", re.IGNORECASE)
 
 
 def check_class_path(path: str) -> str:
@@ -55,10 +55,10 @@ def load_class(path: str, base: type) -> type[Any]:
 def without_secrets(value: Any) -> Any:
     """Return settings as JSON data without what looks secret (keys, tokens, headers) or is no JSON data."""
     if isinstance(value, dict):
-        return {str(k): without_secrets(v) for k, v in value.items() if not _SECRET.search(str(k)) and _is_data(v)}
+        return {str(k): without_secrets(v) for k, v in value.items() if not is_secret(str(k)) and _is_data(v)}
     if isinstance(value, (list, tuple)):
         return [without_secrets(item) for item in value if _is_data(item)]
-    return value
+    return mask_url_secrets(value) if isinstance(value, str) else value
 
 
 def _is_data(value: Any) -> bool:

@@ -20,7 +20,7 @@ _WRAPPING = "wrap"
 
 @models.register("langchain-embeddings")
 class LangChainEncoder(Encoder, RemoteResource):
-    """Embeddings of an installed langchain package; in Python, `LangChainEncoder.wrap(embeddings)`.
+    """Embeddings of an installed langchain package; in Python, `LangChainEncoder.wrap(embeddings, name)`.
 
     Tokens are an estimate of 4 characters per token, as langchain's embeddings report no usage.
 

@@ -11,10 +11,11 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationInfo, field_valid
 
 from ragkit.engine.calls import RemoteResource, Reply, Request
 from ragkit.engine.registry import models
-from ragkit.errors import InputError, need
+from ragkit.errors import InputError, MissingPackageError, need
 from ragkit.models.base import LanguageModel
 from ragkit.models.chat_calls import ChatCalls
 from ragkit.models.langchain_classes import check_class_path, load_class, without_secrets
+from ragkit.models.secrets import mask_url_secrets
 
 CHARACTERS_PER_TOKEN = 4
 
@@ -37,9 +38,11 @@ class _ChatModel(LanguageModel, RemoteResource):
     def _client(self) -> Any:
         """Make a langchain chat model with fresh connections."""
 
+    async def count_tokens(self, text: str) -> int:
+        """Return the estimate at once: nothing to wait for behind the calls over the network."""
+        return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
+
     async def execute(self, request: Request) -> Reply:
-        if request.op == "count_tokens":
-            return Reply(math.ceil(len(request.args["text"]) / CHARACTERS_PER_TOKEN))
         loop = asyncio.get_running_loop()
         if self._calls is None or self._calls[0] is not loop:
             self._calls = (loop, ChatCalls(self._client(), CHARACTERS_PER_TOKEN))
@@ -52,7 +55,7 @@ class _ChatModel(LanguageModel, RemoteResource):
 
 @models.register("langchain")
 class LangChainModel(_ChatModel):
-    """Any chat model of an installed langchain package; in Python, `LangChainModel.wrap(chat_model)`.
+    """Any chat model of an installed langchain package; in Python, `LangChainModel.wrap(chat_model, name)`.
 
     Attributes:
         class_: dotted path of the class, e.g. `langchain_ollama.ChatOllama`; the key in a file is `class`.
@@ -72,8 +75,10 @@ class LangChainModel(_ChatModel):
         return path if info.context == _WRAPPING else check_class_path(path)
 
     @classmethod
-    def wrap(cls, chat_model: Any, **settings: Any) -> Self:
+    def wrap(cls, chat_model: Any, name: str, **settings: Any) -> Self:
         """Use a chat model that exists already; its own retries stay as they are.
+
+        `name` says which model answers, for the cache: settings that are no plain data cannot be told apart.
 
         Raises:
             InputError: it is not a langchain chat model.
@@ -83,14 +88,15 @@ class LangChainModel(_ChatModel):
         if not isinstance(chat_model, BaseChatModel):
             raise InputError(f"{type(chat_model).__name__} is not a langchain chat model (BaseChatModel)")
         path = f"{type(chat_model).__module__}.{type(chat_model).__qualname__}"
-        wrapped = cls.model_validate({**settings, "class": path}, context=_WRAPPING)
+        wrapped = cls.model_validate({**settings, "class": path, "kwargs": {"name": name}}, context=_WRAPPING)
         wrapped._wrapped = chat_model
         return wrapped
 
     def fingerprint(self) -> str:
         settings: Any = self.kwargs
         if self._wrapped is not None:
-            settings = {name: getattr(self._wrapped, name) for name in type(self._wrapped).model_fields}
+            fields = {name: getattr(self._wrapped, name) for name in type(self._wrapped).model_fields}
+            settings = {**self.kwargs, "fields": fields}
         return json.dumps(
             {"provider": "langchain", "class": self.class_, "kwargs": without_secrets(settings)}, sort_keys=True
         )
@@ -109,7 +115,8 @@ class OpenAIModel(_ChatModel):
 
     Attributes:
         model: the model's name on the server.
-        base_url: the server's address, with its path (`http://localhost:8000/v1`); None is OpenAI's own.
+        base_url: the server's address, with its path (`http://localhost:8000/v1`); None is that of the environment
+            (OPENAI_API_BASE or OPENAI_BASE_URL), else OpenAI's own.
         api_key_env: environment variable that holds the key; servers at a `base_url` may need none.
     """
 
@@ -118,7 +125,12 @@ class OpenAIModel(_ChatModel):
     api_key_env: str = "OPENAI_API_KEY"
 
     def fingerprint(self) -> str:
-        return json.dumps({"provider": "openai", "model": self.model, "base_url": self.base_url})
+        url = self._resolved_url
+        return json.dumps({"provider": "openai", "model": self.model, "base_url": url and mask_url_secrets(url)})
+
+    @property
+    def _resolved_url(self) -> str | None:
+        return self.base_url or os.environ.get("OPENAI_API_BASE") or os.environ.get("OPENAI_BASE_URL") or None
 
     def _client(self) -> Any:
         key = os.environ.get(self.api_key_env)
@@ -127,7 +139,7 @@ class OpenAIModel(_ChatModel):
         chat_models = need("langchain_openai.chat_models.base", "'ragkit[openai]'", "provider: openai")
         # OpenAI's own class renames `max_tokens` to `max_completion_tokens`, which not every other server knows.
         client = chat_models.BaseChatOpenAI if self.base_url else chat_models.ChatOpenAI
-        settings: dict[str, Any] = {"model": self.model, "base_url": self.base_url, "use_responses_api": False}
+        settings: dict[str, Any] = {"model": self.model, "base_url": self._resolved_url, "use_responses_api": False}
         return make_client(client, settings | {"api_key": key or "none"}, "openai")
 
 
@@ -135,7 +147,8 @@ def make_client(cls: type[Any], kwargs: dict[str, Any], name: str) -> Any:
     """Construct a langchain class with its retries off and, where it lets us, connections of its own.
 
     Raises:
-        InputError: the constructor refuses the arguments.
+        InputError: the constructor refuses the arguments, or misses one (a key in the environment, say).
+        MissingPackageError: the class needs a package that is not installed.
     """
     fields = cls.model_fields if hasattr(cls, "model_fields") else {}
     settings = dict(kwargs)
@@ -148,7 +161,9 @@ def make_client(cls: type[Any], kwargs: dict[str, Any], name: str) -> Any:
         settings["http_async_client"] = httpx.AsyncClient(timeout=None)  # noqa: S113 - RemoteResource has the deadline
     try:
         return cls(**settings)
-    except (TypeError, ValueError) as error:
+    except ImportError as error:
+        raise MissingPackageError(f"{name} needs a package that is not installed: {error}") from error
+    except Exception as error:
         raise InputError(f"{name} refuses its settings {sorted(kwargs)}: {_first_lines(error)}") from error
 
 

@@ -5,7 +5,10 @@ import json
 import math
 import re
 import time
+import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
+from types import CodeType, FunctionType, MethodType
 from typing import Annotated, Any
 
 import numpy as np
@@ -71,8 +74,9 @@ class ScriptedModel(LanguageModel, LocalResource):
         default: the answer where no rule fits; without it that is an error.
         seconds: time that each batch takes.
         max_batch_size: the most prompts of one batch.
-        reply: in Python: a function of the prompt's text, instead of rules. Its code, not what it refers to, is
-            part of the fingerprint.
+        reply: in Python: a function of the prompt's text, instead of rules. Its code, defaults and closure, as they
+            are when the model is made, are part of the fingerprint; globals that it refers to are not. What has no
+            text of its own (an object without `__repr__`, say) makes the fingerprint that of this model alone.
         batches: sizes of the batches so far.
         prompts: texts of the prompts so far, chat turns joined by line breaks.
     """
@@ -85,6 +89,13 @@ class ScriptedModel(LanguageModel, LocalResource):
 
     _batches: list[int] = PrivateAttr(default_factory=list)
     _prompts: list[str] = PrivateAttr(default_factory=list)
+    _code: str | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Note what the function is, before calls change what it holds."""
+        super().model_post_init(context)
+        if self.reply is not None:
+            self._code = hashlib.sha256(_identity(self.reply, uuid.uuid4().hex).encode()).hexdigest()
 
     @property
     def batches(self) -> list[int]:
@@ -98,7 +109,7 @@ class ScriptedModel(LanguageModel, LocalResource):
 
     def fingerprint(self) -> str:
         settings = self.model_dump(mode="json", exclude={"seconds", "max_batch_size", "reply"})
-        return json.dumps({"provider": "scripted", **settings, "code": _code_hash(self.reply)}, sort_keys=True)
+        return json.dumps({"provider": "scripted", **settings, "code": self._code}, sort_keys=True)
 
     def batching(self) -> Batching:
         return Batching(requests=self.max_batch_size, tokens=1_000_000_000)
@@ -207,19 +218,45 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def _code_hash(function: Callable[..., Any] | None) -> str | None:
-    if function is None:
-        return None
-    code = getattr(function, "__code__", None)
-    source = _code_text(code) if code else type(function).__qualname__
-    return hashlib.sha256(f"{getattr(function, '__qualname__', '')} {source}".encode()).hexdigest()
+def _identity(value: Any, nonce: str, within: tuple[int, ...] = ()) -> str:
+    """Return a text of what determines a function's answers; the nonce stands for what has no text of its own."""
+    if id(value) in within:
+        return "itself"
+    kind = type(value).__qualname__
+    parts: list[Any]
+    if isinstance(value, CodeType):
+        parts = [value.co_code, *value.co_names, *value.co_consts]
+    elif isinstance(value, FunctionType):
+        parts = [value.__qualname__, value.__code__, value.__defaults__, value.__kwdefaults__, *_closure(value)]
+    elif isinstance(value, partial):
+        parts = [value.func, value.args, value.keywords]
+    elif isinstance(value, MethodType):
+        parts = [value.__func__, value.__self__]
+    elif isinstance(value, (list, tuple)):
+        parts = list(value)
+    elif isinstance(value, dict):
+        parts = list(value.items())
+    elif isinstance(value, (set, frozenset)):
+        return f"{kind}{sorted(_identity(item, nonce, (*within, id(value))) for item in value)}"
+    else:
+        call = getattr(type(value), "__call__", None)  # noqa: B004 - what is wanted is its code
+        parts = [call] if isinstance(call, FunctionType) else []
+        kind = f"{kind} {_own_text(value, nonce)}"
+    return f"{kind}{[_identity(part, nonce, (*within, id(value))) for part in parts]}"
 
 
-def _code_text(code: Any) -> str:
-    return f"{code.co_code!r} {code.co_names} {_constants(code)}"
+def _closure(function: FunctionType) -> list[Any]:
+    """Return what a function refers to from the functions around it, None for what has no value yet."""
+    contents = []
+    for cell in function.__closure__ or ():
+        try:
+            contents.append(cell.cell_contents)
+        except ValueError:
+            contents.append(None)
+    return contents
 
 
-def _constants(code: Any) -> list[str]:
-    """Return a code object's constants; nested code by its own parts, as its repr holds a memory address."""
-    texts = [_code_text(constant) if hasattr(constant, "co_code") else repr(constant) for constant in code.co_consts]
-    return [text for text in texts if " at 0x" not in text]
+def _own_text(value: Any, nonce: str) -> str:
+    text = repr(value)
+    nameless = not isinstance(value, (str, bytes)) and (" at 0x" in text or str(id(value)) in text)
+    return nonce if nameless else text

@@ -90,6 +90,11 @@ class TransformersModel(LanguageModel, LocalResource):
                 AutoTokenizer.from_pretrained(path, revision=revision), self.model, self.chat
             )
 
+    def load(self, op: str) -> None:
+        """Load the weights, which counting tokens does without."""
+        if op != "count_tokens" and self._weights is None:
+            self._weights = self._load()
+
     def close(self) -> None:
         self._prompts = self._weights = self._constraints = None
         self._opened = False

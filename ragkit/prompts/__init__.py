@@ -94,6 +94,8 @@ def _turns(name: str, source: str) -> list[tuple[Any, str, Any]]:
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     pieces = _ROLE_LINE.split(source)
+    if len(pieces) > 1 and environment.from_string(pieces[0]).render().strip():
+        raise InputError(f"prompt '{name}': text stands before the first turn (<<system>>, <<user>> or <<assistant>>)")
     if len(pieces) == 1:
         parts = [("text", source.removesuffix("\n"))]
     else:

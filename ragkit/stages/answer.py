@@ -17,8 +17,8 @@ _MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 class AnswerRead(Stage):
     """Answer in a few words from the packed passages (`context`, otherwise all `documents`), with citations.
 
-    The model cites by number, `12 percent [2]`. A number that no passage has is dropped; if none is left, the first
-    passage that contains the answer word for word is cited. The reply in `abstain`, an empty reply, and having no
+    The model cites by number, `12 percent [2]`. If it cites none, the first passage that contains the
+    answer word for word is cited. The reply in `abstain`, an empty reply, and having no
     passages at all are abstentions: the answer is None and nothing is cited.
     """
 
@@ -37,19 +37,36 @@ class AnswerRead(Stage):
         reply = ""
         if passages:
             prompt = render(self.prompt, question=question, passages=passages, abstain=self.abstain)
-            generation = await self.model.generate(prompt, max_new_tokens=self.max_new_tokens, stop=["\n"])
-            reply = generation.text.strip()
-        answer, numbers = split_markers(reply)
-        if not answer or answer.strip(" .").casefold() == self.abstain.casefold():
+            # A text would go on with a further example after the answer; a chat model ends its turn itself.
+            stop = ["\n"] if isinstance(prompt, str) else []
+            generation = await self.model.generate(prompt, max_new_tokens=self.max_new_tokens, stop=stop)
+            reply = generation.text.strip().partition("\n")[0]
+        answer, numbers = split_markers(reply, len(passages))
+        if not answer or _plain(answer) == _plain(self.abstain):
             return {"answer": None, "citations": ()}
-        cited = [passages[number - 1] for number in numbers if 1 <= number <= len(passages)]
+        cited = [passages[number - 1] for number in numbers]
         return {"answer": answer, "citations": tuple(cite(p) for p in cited or containing(answer, passages)[:1])}
 
 
-def split_markers(reply: str) -> tuple[str, list[int]]:
-    """Return a reply without its citation markers, and the cited numbers in order of first mention."""
-    numbers = dict.fromkeys(int(number) for group in _MARKER.findall(reply) for number in group.split(","))
-    return _MARKER.sub("", reply).strip(), list(numbers)
+def split_markers(reply: str, passages: int) -> tuple[str, list[int]]:
+    """Return a reply without its citation markers, and the cited numbers in order of first mention.
+
+    Brackets are a marker if all their numbers are those of passages, 1 to `passages`.
+    """
+    numbers: dict[int, None] = {}
+
+    def take(match: re.Match[str]) -> str:
+        found = [int(number) for number in match.group(1).split(",")]
+        if not all(1 <= number <= passages for number in found):
+            return match.group()
+        numbers.update(dict.fromkeys(found))
+        return ""
+
+    return _MARKER.sub(take, reply).strip(), list(numbers)
+
+
+def _plain(text: str) -> str:
+    return text.strip(" .").casefold()
 
 
 def containing(answer: str, passages: Documents) -> list[Passage]:

@@ -1,10 +1,11 @@
 """Retrieval from the pipeline's index: dense, sparse and hybrid."""
 
 import asyncio
+import itertools
 
 from pydantic import Field
 
-from ragkit.engine.calls import count_search
+from ragkit.engine.calls import try_search
 from ragkit.engine.stage import Stage, stage
 from ragkit.engine.state import Documents
 from ragkit.index.base import HYBRID_DEPTH, Index
@@ -16,9 +17,8 @@ class _Retrieve(Stage):
 
     async def run(self, queries: tuple[str, ...]) -> Documents:
         """Search once per query; the rankings of several queries are fused by reciprocal rank."""
-        for _ in queries:
-            count_search()
-        rankings = await asyncio.gather(*(self.search(query) for query in queries))
+        affordable = list(itertools.takewhile(lambda _: try_search(), queries))
+        rankings = await asyncio.gather(*(self.search(query) for query in affordable))
         return rankings[0] if len(rankings) == 1 else self.index.fuse(rankings, self.k)
 
     async def search(self, query: str) -> Documents:

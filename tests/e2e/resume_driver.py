@@ -1,14 +1,20 @@
-"""Run 200 questions into a folder with a model that writes down every call; meant to be killed.
+"""Run 200 questions into a folder with a model that writes down every call; kills itself if told to.
 
-Usage: resume_driver.py RUN_FOLDER LOG_FILE
+Usage: resume_driver.py RUN_FOLDER LOG_FILE [CALLS SECONDS]
+
+With the last two, the process gets SIGKILL so many seconds after so many calls were made.
 """
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import Field, PrivateAttr
 
 from ragkit import Loop, Pipeline, Stage, stage
 from ragkit.config.settings import RunSettings
@@ -23,7 +29,9 @@ class LoggedModel(LocalResource):
     """Answers slowly, in small batches, and logs each prompt before it answers."""
 
     category = "model"
-    log: Path
+    log: Path = Field(exclude=True)
+    kill: tuple[int, float] | None = Field(None, exclude=True)
+    _calls: int = PrivateAttr(default=0)
 
     def fingerprint(self) -> str:
         return "logged"
@@ -34,13 +42,16 @@ class LoggedModel(LocalResource):
     def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
         with self.log.open("a") as log:
             log.writelines(f"{request.args['prompt']}\n" for request in batch)
+        self._calls += len(batch)
+        if self.kill is not None and self._calls >= self.kill[0]:
+            threading.Timer(self.kill[1], os.kill, (os.getpid(), signal.SIGKILL)).start()
         time.sleep(0.01)
         return [Reply(f"reply to {request.args['prompt']}", 5, 3) for request in batch]
 
 
 @stage("test.round", writes=("vars.round", "answer"))
 class Round(Stage):
-    """Ask once per round, question n in n % 4 + 1 rounds."""
+    """Ask once per round: one round for a question that says stop, else four."""
 
     model: LoggedModel
 
@@ -49,12 +60,12 @@ class Round(Stage):
         return {"vars.round": round + 1, "answer": reply}
 
 
-def main(folder: Path, log: Path) -> None:
+def main(folder: Path, log: Path, kill: tuple[int, float] | None) -> None:
     os.environ["RAGKIT_HOME"] = str(folder.parent / "home")
     until = Condition.model_validate(
         {"any_of": [{"field": "vars.round", "at_least": ROUNDS}, {"field": "answer", "contains": "stop"}]}
     )
-    loop = Loop(do=[Round(model=LoggedModel(log=log))], until=until, max=ROUNDS)
+    loop = Loop(do=[Round(model=LoggedModel(log=log, kill=kill))], until=until, max=ROUNDS)
     pipeline = Pipeline([loop], name="resume", run=RunSettings(metrics=("em",)))
     questions = [
         Question(id=f"q{n:03d}", question=f"question {n}" + (" stop" if n % 3 else ""), answers=("x",))
@@ -64,4 +75,4 @@ def main(folder: Path, log: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), (int(sys.argv[3]), float(sys.argv[4])) if sys.argv[3:] else None)

@@ -5,7 +5,7 @@ import pytest
 from engine_fakes import Ask, FakeModel, Hop, questions, step
 from pydantic import PrivateAttr
 
-from ragkit.engine.calls import Budget, LocalResource, Reply, Request, count_search
+from ragkit.engine.calls import Budget, LocalResource, Reply, Request, try_search
 from ragkit.engine.conditions import Condition
 from ragkit.engine.controls import Each, Loop
 from ragkit.engine.memory import Memory
@@ -55,8 +55,7 @@ def test_a_budget_ends_the_question_with_what_it_has(budget: Budget, flag: str, 
 def test_a_budget_of_searches_keeps_what_was_gathered() -> None:
     @stage("test.find", writes="vars.found")
     async def find(queries: tuple[str, ...]) -> str:
-        count_search()
-        return f"found {queries[0]}"
+        return f"found {queries[0]}" if try_search() else "nothing"
 
     @stage("test.words", writes="queries")
     async def words(question: str) -> list[str]:
@@ -65,7 +64,7 @@ def test_a_budget_of_searches_keeps_what_was_gathered() -> None:
     nodes = [step(words()), Each(over="queries", do=(step(find()),))]
     (prediction,) = run_questions(nodes, [("q", "a b c")], options=RunOptions(budget=Budget(searches=2)))
     assert prediction.flags == ("budget:searches",)
-    assert prediction.vars["found"] == ("found a", "found b", None)
+    assert prediction.vars["found"] == ("found a", "found b", "nothing")
     assert prediction.usage.searches == 2
 
 
@@ -86,6 +85,9 @@ def test_a_budget_of_seconds_counts_computing_time() -> None:
 class Notebook(Memory):
     _pages: list[str] = PrivateAttr(default_factory=list)
     _merges: list[list[str]] = PrivateAttr(default_factory=list)
+
+    def reset(self) -> None:
+        self._pages.clear()
 
     def merge(self, items: Sequence[Any]) -> None:
         self._pages += items

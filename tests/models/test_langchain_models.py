@@ -12,7 +12,7 @@ from ragkit.engine.policy import allow_code
 from ragkit.errors import InputError, MissingPackageError, RagkitError
 from ragkit.models.langchain_classes import load_class, without_secrets
 from ragkit.models.langchain_embeddings import LangChainEncoder
-from ragkit.models.langchain_models import LangChainModel
+from ragkit.models.langchain_models import LangChainModel, make_client
 
 FAKE = "langchain_core.language_models.FakeListChatModel"
 
@@ -74,14 +74,18 @@ def test_choose_without_log_probabilities():
 
 
 def test_a_chat_model_can_be_wrapped():
-    model = LangChainModel.wrap(FakeListChatModel(responses=["hello"]), concurrency=2)
+    model = LangChainModel.wrap(FakeListChatModel(responses=["hello"]), "hello", concurrency=2)
     assert model.concurrency == 2
     assert asyncio.run(model.generate("x")).text == "hello"
-    assert model.fingerprint() != LangChainModel.wrap(FakeListChatModel(responses=["other"])).fingerprint()
+    one, other, named = (
+        LangChainModel.wrap(FakeListChatModel(responses=[reply]), name).fingerprint()
+        for reply, name in [("a", "x"), ("b", "x"), ("a", "y")]
+    )
+    assert len({one, other, named}) == 3
     with pytest.raises(InputError, match="not a langchain chat model"):
-        LangChainModel.wrap("nothing")
+        LangChainModel.wrap("nothing", "x")
     with pytest.raises(ValidationError):
-        LangChainModel.wrap(FakeListChatModel(responses=["a"]), concurrency="many")
+        LangChainModel.wrap(FakeListChatModel(responses=["a"]), "x", concurrency="many")
 
 
 def test_secrets_stay_out_of_fingerprints():
@@ -90,9 +94,26 @@ def test_secrets_stay_out_of_fingerprints():
         "openai_api_key": "s2",
         "default_headers": {"Authorization": "s3"},
         "max_tokens": 5,
-        "a": [{"token": "s4", "b": object()}],
+        "stop_token": "</s>",
+        "auth": ["u", "s5"],
+        "a": [{"token": "s4", "b": object(), "url": "http://me:s6@host/x"}],
     }
-    assert without_secrets(settings) == {"max_tokens": 5, "a": [{}]}
+    kept = {"max_tokens": 5, "stop_token": "</s>", "a": [{"url": "http://me:***@host/x"}]}
+    assert without_secrets(settings) == kept
+
+
+def test_a_client_that_cannot_be_made_ends_the_run(code_is_allowed, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    model = LangChainModel(**{"class": "langchain_openai.ChatOpenAI", "kwargs": {"model": "tiny"}})
+    with pytest.raises(InputError, match="OPENAI_API_KEY") as caught:
+        asyncio.run(model.generate("x"))
+    assert model.is_fatal(caught.value)
+
+    def incomplete(**settings):
+        raise ImportError("pip install other")
+
+    with pytest.raises(MissingPackageError, match="pip install other"):
+        make_client(incomplete, {}, "incomplete")
 
 
 def test_embeddings():

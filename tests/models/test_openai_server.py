@@ -70,7 +70,11 @@ def test_without_usage_data_tokens_are_estimated(served):
     script.reply = "12345678"
     generation = ask(model(url), "x" * 41)
     assert (generation.prompt_tokens, generation.completion_tokens) == (11, 2)
-    assert asyncio.run(model(url).count_tokens("x" * 41)) == 11
+
+
+def test_tokens_are_counted_without_a_call(monkeypatch):
+    monkeypatch.setattr(OpenAIModel, "call", None)
+    assert asyncio.run(model("http://localhost:9/v1").count_tokens("x" * 41)) == 11
 
 
 @pytest.mark.parametrize("failure", [408, 409, 429, 500, 503])
@@ -144,6 +148,29 @@ def test_without_key_the_official_server_is_refused(monkeypatch):
         ask(OpenAIModel(model="tiny", api_key_env="NO_SUCH_KEY"))
 
 
+def test_an_address_from_the_environment_is_part_of_the_fingerprint(served, monkeypatch):
+    url, _script = served
+    monkeypatch.setenv("OPENAI_API_KEY", "sesame")
+    monkeypatch.delenv("OPENAI_API_BASE", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    resource = OpenAIModel(model="tiny")
+    official = resource.fingerprint()
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    assert resource.fingerprint() == model(url).fingerprint() != official
+    assert ask(resource).text == "fine"
+    monkeypatch.setenv("OPENAI_API_BASE", "http://me:sesame@host/v1")
+    assert "host" in resource.fingerprint() and "sesame" not in resource.fingerprint()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_refused_access_is_fatal(served, status):
+    url, script = served
+    script.plan = [status]
+    with pytest.raises(Exception, match=f"injected {status}") as caught:
+        ask(model(url))
+    assert model(url).is_fatal(caught.value)
+
+
 def test_json_is_asked_for_by_schema(served):
     url, script = served
     script.reply = '{"queries": ["a", "b"]}'
@@ -182,7 +209,7 @@ def test_json_is_given_up_after_three_attempts(served):
     assert len(script.requests) == 3
 
 
-def test_a_server_without_structured_output_is_asked_in_words(served):
+def test_a_server_without_structured_output_is_asked_in_words(served, caplog):
     url, script = served
     script.refuse_schema = True
     script.reply = '{"queries": []}'
@@ -193,6 +220,23 @@ def test_a_server_without_structured_output_is_asked_in_words(served):
 
     assert [generation.text for generation in asyncio.run(twice())] == [script.reply] * 2
     assert ["response_format" in request for request in script.requests] == [True, False, False]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_request_refused_for_another_reason_leaves_the_schema_on(served, caplog):
+    url, script = served
+    script.plan = [400, 400]
+    script.reply = '{"queries": []}'
+    resource = model(url)
+
+    async def twice():
+        with pytest.raises(Exception, match="injected 400"):
+            await resource.generate("too long", schema=SCHEMA)
+        await resource.generate("x", schema=SCHEMA)
+
+    asyncio.run(twice())
+    assert ["response_format" in request for request in script.requests] == [True, False, True]
+    assert not caplog.records
 
 
 def test_grammar_is_not_supported(served):
@@ -229,8 +273,10 @@ def test_choose_takes_an_exact_answer_where_log_probabilities_do_not_tell(served
 def test_choose_falls_back_to_an_answer_held_to_the_choices(served):
     url, script = served
     script.replies = ["Well, that depends", '{"choice": "Yes"}', '{"choice": "yes"}']
-    choice = asyncio.run(model(url).choose("q", ["yes", "no"]))
-    assert choice.label == "yes"
+    args = {"prompt": "q", "choices": ["yes", "no"]}
+    reply = asyncio.run(model(url).call("choose", args))
+    assert reply.value["label"] == "yes"
+    assert (reply.prompt_tokens, reply.completion_tokens) == (33, 21)
     enum = script.requests[-1]["response_format"]["json_schema"]["schema"]["properties"]["choice"]["enum"]
     assert enum == ["yes", "no"]
     assert len(script.requests) == 3

@@ -1,6 +1,8 @@
 import asyncio
 import json
 import math
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -123,6 +125,46 @@ def test_fingerprints():
     functions = [lambda p: p, lambda p: p + "x", lambda p: next(iter(p))]
     assert len({ScriptedModel(reply=f).fingerprint() for f in functions}) == 3
     assert len({ScriptedModel(reply=lambda p: (lambda q: q)(p)).fingerprint() for _ in range(2)}) == 1
+
+
+class Suffix:
+    def __init__(self, text):
+        self.text = text
+
+    def __call__(self, prompt):
+        return prompt + self.text
+
+
+@dataclass
+class Named(Suffix):
+    text: str
+
+
+def test_functions_that_differ_in_what_they_hold_have_fingerprints_of_their_own():
+    def adding(text, seen):
+        return lambda prompt: seen.append(prompt) or prompt + text
+
+    def with_default(text):
+        def reply(prompt, text=text):
+            return prompt + text
+
+        return reply
+
+    for make in [
+        lambda text: adding(text, []),
+        with_default,
+        lambda text: partial(lambda text, prompt: prompt + text, text),
+        lambda text: partial(lambda prompt, text: prompt + text, text=text),
+        lambda text: Named(text),
+        lambda text: Named(text).__call__,
+    ]:
+        assert len({ScriptedModel(reply=make(text)).fingerprint() for text in "aabb"}) == 2
+    nameless = [ScriptedModel(reply=make) for make in (Suffix("a"), Suffix("a"), "a".join, partial(max, Suffix("a")))]
+    assert len({model.fingerprint() for model in nameless}) == 4
+    model = ScriptedModel(reply=adding("a", []))
+    before = model.fingerprint()
+    ask(model, "x")
+    assert model.fingerprint() == before
 
 
 def test_the_schema_for_editors_knows_no_python_only_field():
