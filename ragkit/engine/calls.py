@@ -171,12 +171,12 @@ class RemoteResource(Resource):
         name = type(error).__name__
         if "Timeout" in name or name in {"APIConnectionError", "ConnectError", "ReadError", "RemoteProtocolError"}:
             return True
-        status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
-        return isinstance(status, int) and (status in {408, 409, 429} or status >= 500)
+        status = _http_status(error)
+        return status is not None and (status in {408, 409, 429} or status >= 500)
 
     def is_fatal(self, error: BaseException) -> bool:
         """Say whether every other call would fail the same way, so that the run should end: settings, keys, access."""
-        return isinstance(error, (InputError, MissingPackageError)) or getattr(error, "status_code", None) in {401, 403}
+        return isinstance(error, (InputError, MissingPackageError)) or _http_status(error) in {401, 403}
 
     async def attempt(self, request: Request) -> Reply:
         """Answer a request, trying again after transient failures.
@@ -199,6 +199,12 @@ class RemoteResource(Resource):
 
     async def answer_directly(self, request: Request) -> Reply:
         return await self.attempt(request)
+
+
+def _http_status(error: BaseException) -> int | None:
+    """Return the HTTP status that a client's exception carries, on itself or on its response."""
+    status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
 
 
 @dataclass(slots=True)

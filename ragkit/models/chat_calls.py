@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ragkit.engine.calls import Reply
-from ragkit.errors import InputError, RagkitError
+from ragkit.errors import RagkitError
 from ragkit.models.base import Message, Prompt
 from ragkit.models.decoding import cut_at_stop
 from ragkit.models.json_replies import repair_json
@@ -57,7 +57,7 @@ class ChatCalls:
         choices apart, else by an answer held to the choices."""
         choices = args["choices"]
         if not choices or len(set(choices)) < len(choices):
-            raise InputError(f"choices have to be different and not empty: {choices}")
+            raise RagkitError(f"choices have to be different and not empty: {choices}")
         listed = ", ".join(json.dumps(choice, ensure_ascii=False) for choice in choices)
         turns = [*_turns(args["prompt"])]
         asked: list[tuple[Prompt, Any]] = []
