@@ -109,8 +109,9 @@ class LocalIndex(Index, LocalResource):
         """
         files = discover(self.documents, self.base)
         plan = Plan(self.folder, files, self.chunking, self.dense, self.sparse, self.record())
-        self._report = prepare(plan, on_progress)
-        _LOG.log(logging.WARNING if self._report.ingest.skipped else logging.INFO, "%s", self._report)
+        known, self._report = self._report, prepare(plan, on_progress)
+        if known is None or self._report.built:
+            _LOG.log(logging.WARNING if self._report.ingest.skipped else logging.INFO, "%s", self._report)
         if self._build != self._report.folder:
             self.close()
 

@@ -134,7 +134,7 @@ def _convert_once(gguf: Path, target: Path) -> Path:
     """Convert a GGUF file to a folder of dense weights; a second process at the same time does no harm."""
     if target.is_dir():
         return target
-    _LOG.info("converting the embedded model %s to dense weights (once, about 20 seconds)", gguf.name)
+    _LOG.info("converting %s to dense weights (once, about 20 seconds)", gguf.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
     try:

@@ -280,7 +280,7 @@ def test_choose_falls_back_to_an_answer_held_to_the_choices(served):
     enum = script.requests[-1]["response_format"]["json_schema"]["schema"]["properties"]["choice"]["enum"]
     assert enum == ["yes", "no"]
     assert len(script.requests) == 3
-    with pytest.raises(InputError, match="different"):
+    with pytest.raises(RagkitError, match="different"):
         asyncio.run(model(url).choose("q", ["a", "a"]))
 
 
