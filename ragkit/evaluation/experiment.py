@@ -15,7 +15,7 @@ from ragkit.engine.calls import OnProgress, QuestionContext
 from ragkit.engine.component import Component
 from ragkit.engine.controls import steps_of
 from ragkit.engine.memory import Memory
-from ragkit.engine.run import Prediction, parts
+from ragkit.engine.run import Prediction, parts, resources
 from ragkit.engine.run_folder import RunFolder, read_lines, replace_file
 from ragkit.errors import InputError
 from ragkit.evaluation.metrics import parse_metric
@@ -204,7 +204,10 @@ def _lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    fingerprints = {name: model.fingerprint() for name, model in pipeline.models.items()}
+    used = resources(pipeline.nodes)  # a model that is only declared need not be there
+    fingerprints = {
+        name: model.fingerprint() for name, model in pipeline.models.items() if any(model is part for part in used)
+    }
     if pipeline.index is not None:
         fingerprints["index"] = pipeline.index.fingerprint()
     run = {key: value for key, value in data.get("run", {}).items() if key not in _NOT_IN_RESULTS}
