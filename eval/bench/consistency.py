@@ -22,10 +22,15 @@ PIPELINE = "pipelines/quickstart.yaml"
 
 
 class Place:
-    """A folder with an index, a call cache and a run of its own."""
+    """A folder with a call cache and a run of its own; converted models and the index are shared."""
 
     def __init__(self, folder: Path, dtype: str, questions: int) -> None:
         self.home, self.run = folder / "home", folder / "run"
+        self.home.mkdir(parents=True)
+        for name in ("models", "indexes"):
+            shared = folder.parent / name
+            shared.mkdir(exist_ok=True)
+            (self.home / name).symlink_to(shared)
         self.command = [
             sys.executable, "-c", "from ragkit.cli import main; main()", "run", PIPELINE, "--out", str(self.run),
             "--limit", str(questions), "--set", f"models.reader.dtype={dtype}",
@@ -70,7 +75,7 @@ def share(one: dict[str, str | None], other: dict[str, str | None]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--questions", type=int, default=48)
+    parser.add_argument("--questions", type=int, default=24)
     args = parser.parse_args()
     numbers = {}
     with tempfile.TemporaryDirectory() as temporary:
