@@ -1,6 +1,7 @@
 """What a stage can ask of a model: the doors of language models, encoders and rerankers."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypedDict
@@ -118,12 +119,12 @@ class Encoder(Resource):
 
     category: ClassVar[Category] = "encoder"
 
+    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return what an index must know of its encoder: id, revision, prefixes, pooling, max length, dtype ...
 
         Two encoders with the same description give the same vectors.
         """
-        raise NotImplementedError
 
     async def embed(self, text: str, kind: Literal["query", "passage"] = "query") -> NDArray[np.float32]:
         """Return the vector of a text, shape (dimension,), float32, with the encoder's prefix for its kind."""

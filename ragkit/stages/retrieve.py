@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from abc import abstractmethod
 
 from pydantic import Field
 
@@ -21,8 +22,9 @@ class _Retrieve(Stage):
         rankings = await asyncio.gather(*(self.search(query) for query in affordable))
         return rankings[0] if len(rankings) == 1 else self.index.fuse(rankings, self.k)
 
+    @abstractmethod
     async def search(self, query: str) -> Documents:
-        raise NotImplementedError
+        """Return the ranking for one query."""
 
 
 @stage("retrieve.dense", writes="documents")
