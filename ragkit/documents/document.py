@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from ragkit.engine.state import Passage
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in points (1/72 inch) from the upper left corner of the page."""
@@ -21,11 +23,23 @@ class SourceFile(NamedTuple):
     id: str
 
 
+BlockKind = Literal["text", "heading", "table", "figure"]
+
+
 class Block(NamedTuple):
-    """A paragraph, heading, table row or the like; `box` is None where the format has no geometry."""
+    """A piece of a page.
+
+    Attributes:
+        text: of a table its caption and the table as Markdown, of a figure its caption (and the words in it).
+        box: None where the format has no geometry.
+        kind: what the piece is.
+        level: of a heading its depth, 1 for the highest; 0 for other kinds.
+    """
 
     text: str
     box: Box | None = None
+    kind: BlockKind = "text"
+    level: int = 0
 
 
 class Page(NamedTuple):
@@ -48,6 +62,16 @@ class SourceDocument:
     id: str
     pages: tuple[Page, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class ChunkedDocument(NamedTuple):
+    """A document cut up: the passages that are searched, and the larger ones they are read in.
+
+    A passage names its parent in `metadata["parent"]`; `parents` is empty where passages are read as they are found.
+    """
+
+    passages: tuple[Passage, ...]
+    parents: tuple[Passage, ...] = ()
 
 
 @dataclass(slots=True)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ragkit.engine.batching import Outcome, execute_in_batches
 from ragkit.engine.calls import LocalResource, RemoteResource, Reply, Request
 from ragkit.errors import InputError, RagkitError, need
+from ragkit.index.part import Ranking
 from ragkit.index.settings import Device
-from ragkit.index.store import Ranking
 from ragkit.models.base import Encoder
 
 _SPARE_CANDIDATES = 16

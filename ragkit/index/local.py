@@ -28,9 +28,10 @@ from ragkit.index.manifest import (
     SparseRecord,
     differences,
 )
+from ragkit.index.part import Ranking
 from ragkit.index.settings import DenseSettings, FusionSettings, SparseSettings
 from ragkit.index.sparse import TOKEN_PATTERN, SparseIndex
-from ragkit.index.store import PassageStore, Ranking
+from ragkit.index.store import PassageStore
 from ragkit.paths import project_dir
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ragkit.errors import need
+from ragkit.index.part import Ranking
 from ragkit.index.settings import SparseSettings
-from ragkit.index.store import Ranking
 
 TOKEN_PATTERN = r"(?u)\b\w\w+\b"  # noqa: S105 - words of at least two letters or digits
 

@@ -9,9 +9,6 @@ from typing import Any
 from ragkit.engine.state import Passage
 from ragkit.errors import InputError
 
-Ranking = list[tuple[int, float]]
-"""(position in the store, score) pairs, best first."""
-
 _VARIABLES = 500
 
 

@@ -1,0 +1,67 @@
+"""What the parts of an index (vectors, postings ...) have in common: how they are built, extended and searched."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ranking = list[tuple[int, float]]
+"""(position of a passage, score) pairs, best first; equal scores in the order of the positions."""
+
+Selection = NDArray[np.bool_]
+"""One truth value per position: whether a search may return the passage."""
+
+
+class Texts(Protocol):
+    """The passages' texts by position, read from disk in pieces; a position whose passage was deleted holds ''."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> list[str]:
+        """Return the texts at positions start, ..., stop - 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a part is to cover: everything, or what came on top of the same part of an earlier build.
+
+    Positions never change: passages are added at the end, and a deleted passage leaves its position empty.
+
+    Attributes:
+        texts: the texts of all passages.
+        work: a folder that outlives a killed build; what is found there again need not be computed again.
+        previous: the folder of this part in the build that is continued; None to build from nothing.
+        start: the positions below it are covered by `previous`.
+        deleted: positions that no search may return any more, ascending.
+        on_done: told how many of the passages from `start` on are done.
+    """
+
+    texts: Texts
+    work: Path
+    previous: Path | None = None
+    start: int = 0
+    deleted: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    on_done: Callable[[int], None] = lambda done: None
+
+    def pieces(self, size: int) -> Iterator[tuple[int, list[str]]]:
+        """Return (first position, texts) of the passages that `previous` does not cover, `size` at a time."""
+        for first in range(self.start, len(self.texts), size):
+            yield first, self.texts.read(first, min(first + size, len(self.texts)))
+
+
+class OpenPart(Protocol):
+    """A part opened for searching; several threads never use it at once."""
+
+    def search(self, queries: Sequence[Any], k: int, allowed: Selection | None = None) -> list[Ranking]:
+        """Return the best k passages of each query, fewer if fewer match.
+
+        Args:
+            queries: what the part compares with passages: texts or vectors.
+            k: the longest ranking.
+            allowed: the passages that may be returned (filters, deletions); None for all.
+        """
+        ...
