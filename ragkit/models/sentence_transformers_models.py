@@ -7,49 +7,32 @@ from typing import Any
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from ragkit.engine.calls import Batching, LocalResource, Reply, Request
+from ragkit.engine.calls import Batching, Reply, Request
 from ragkit.engine.registry import models
 from ragkit.errors import InputError, RagkitError
 from ragkit.models.base import Encoder, Reranker
-from ragkit.models.devices import DEVICE_PATTERN, Dtype, check, resolve_device, resolve_dtype
+from ragkit.models.devices import check
 from ragkit.models.embedded import identify, locate, quiet_transformers
+from ragkit.models.local_weights import LocalWeights
 
 _CHARACTERS_PER_TOKEN = 4
 _NOT_NUMBERS = "the model's output is not numbers (NaN or infinite): try dtype: float32"
 
 
-class _SentenceTransformersResource(LocalResource):
+class _SentenceTransformersResource(LocalWeights):
     """What encoders and rerankers share.
 
     Attributes:
-        model: `embedded:<name>`, a local folder or a hub id.
-        revision: commit, branch or tag of a hub model.
-        device: `auto` takes a GPU if there is one.
-        dtype: `auto` is bfloat16 where the hardware multiplies in it, else float32.
         max_length: tokens after which a text is cut; None is the model's own limit.
         max_batch_tokens: the most tokens of one batch with padding, by an estimate of 4 characters per token.
         max_batch_size: the most texts of one batch; on a CPU more than 32 are slower, a GPU can take more.
     """
 
-    model: str
-    revision: str | None = None
-    device: str = Field(default="auto", pattern=DEVICE_PATTERN)
-    dtype: Dtype = "auto"
     max_length: int | None = Field(default=None, ge=1)
     max_batch_tokens: int = Field(default=16384, ge=1)
     max_batch_size: int = Field(default=32, ge=1)
 
     _weights: Any = PrivateAttr(default=None)
-
-    @property
-    def resolved_device(self) -> str:
-        """The device that is used: what `auto` stands for on this machine."""
-        return resolve_device(self.device)
-
-    @property
-    def resolved_dtype(self) -> str:
-        """The number format that is used: what `auto` stands for on this device."""
-        return resolve_dtype(self.dtype, self.resolved_device)
 
     def _weights_and_limits(self) -> dict[str, Any]:
         return {
