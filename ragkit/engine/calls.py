@@ -216,7 +216,8 @@ class Meter:
     """What one question has used so far; cached answers count like fresh ones, so that a replay ends the same.
 
     One search may make several retriever calls, of parts of an index or for several queries. Tokens are those of
-    language models; `cost` is the money for those with a price, None as long as none of them was called; `seconds` is the time that all of its calls took, as its share of batches.
+    language models; `cost` is the money for those with a price, None as long as none of them was called; `seconds` is
+    the time that all of its calls took, as its share of batches.
     """
 
     searches: int = 0

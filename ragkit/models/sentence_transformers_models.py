@@ -170,7 +170,7 @@ class CrossEncoderEntailment(EntailmentModel, _SentenceTransformersResource):
         if len(self._names) != weights.num_labels or self._names.count("entailment") != 1:
             raise InputError(
                 f"'{self.model}' has {weights.num_labels} outputs, called {', '.join(names)}: exactly one has to be "
-                "called 'entailment'; set labels to what they stand for, in order, e.g. [contradiction, entailment, neutral]"
+                "called 'entailment'; set labels to what they stand for, e.g. [contradiction, entailment, neutral]"
             )
         self._weights = weights
 

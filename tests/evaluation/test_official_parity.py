@@ -8,7 +8,24 @@ from hypothesis import strategies as st
 
 from ragkit.evaluation.metrics import parse_metric
 
-WORDS = ["the", "a", "an", "yes", "no", "noanswer", "Paris", "paris,", "U.S.", "1,200", "$5", "new", "York", ".", "é", "“x”"]
+WORDS = [
+    "the",
+    "a",
+    "an",
+    "yes",
+    "no",
+    "noanswer",
+    "Paris",
+    "paris,",
+    "U.S.",
+    "1,200",
+    "$5",
+    "new",
+    "York",
+    ".",
+    "é",
+    "“x”",
+]
 texts = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join) | st.text(max_size=12)
 facts = st.lists(st.sampled_from("abcdef"), unique=True, max_size=5)
 

@@ -36,7 +36,8 @@ class ListF1(AnswerMetric):
 def items(text: str) -> list[str]:
     """Return the normalised items of a list that is written as text."""
     pieces = _SEPARATOR.split(_BULLET.sub("\n", text.strip().removeprefix("[").removesuffix("]")))
-    return [item for piece in pieces if (item := normalise(piece))]
+    # An item that is an article alone is a name, such as option A.
+    return [item for piece in pieces if (item := normalise(piece) or "".join(filter(str.isalnum, piece.lower())))]
 
 
 @metrics.register("yes_no")
