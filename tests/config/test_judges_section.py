@@ -55,7 +55,7 @@ def test_the_file_is_written_again_without_loss():
     assert yaml.safe_load(pipeline.to_yaml())["run"] == yaml.safe_load(YAML)["run"]
 
 
-def test_the_schema_knows_judges_and_metrics():
+def test_the_schema_knows_judges_and_metrics(installed):
     schema = pipeline_schema()
     check = jsonschema.Draft202012Validator(schema)
     data = yaml.safe_load(YAML)
