@@ -11,19 +11,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from ragkit.engine.cache import CallCache
 from ragkit.engine.calls import OnProgress, QuestionContext
 from ragkit.engine.component import Component
 from ragkit.engine.controls import steps_of
+from ragkit.engine.jsonl import dump_line
 from ragkit.engine.memory import Memory
-from ragkit.engine.run import Prediction, parts, resources
+from ragkit.engine.run import Prediction, parts
 from ragkit.engine.run_folder import RunFolder, read_lines, replace_file
 from ragkit.errors import InputError
+from ragkit.evaluation.costs import costs_of
+from ragkit.evaluation.judges import Judge, Judging, run_judges
 from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question, describe_problem, question_of, read_questions
 from ragkit.evaluation.report import write_report
 from ragkit.evaluation.summary import Summary, summarise
 from ragkit.models.secrets import mask_secrets
+from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
 
 _NOT_IN_RESULTS = ("cache", "in_flight", "questions", "limit")
@@ -113,12 +118,28 @@ def run_experiment(
         if todo:
             pipeline.predict(todo, on_prediction=on_prediction, on_progress=report)
         rows = cast("list[PredictionRow]", folder.finish(question.id for question in asked))
-    seconds = {trace["id"]: trace["seconds"] for trace in read_lines(folder.path / "trace.jsonl")}
-    summary = summarise(asked, rows, metrics, costs={"seconds": [seconds.get(question.id) for question in asked]})
+    traces = {trace["id"]: trace for trace in read_lines(folder.path / "trace.jsonl")}
+    judging = _judge(pipeline, asked, rows, report)
+    replace_file(folder.path / "judgements.jsonl", b"".join(dump_line(row) for row in judging.rows))
+    costs, stages = costs_of(traces, asked)
+    summary = summarise(asked, rows, metrics, costs, figures=judging.figures, stages=stages, judges=judging.report)
     replace_file(folder.path / "metrics.json", summary.to_json())
     write_report(folder.path / "report.html", pipeline.name, summary, asked, rows, folder.lock)
     elapsed = time.perf_counter() - start
     return Experiment(folder.path, asked, rows, summary, elapsed, len(done), (counts[0], counts[1]))
+
+
+def _judge(
+    pipeline: Pipeline, questions: Sequence[Question], rows: Sequence[PredictionRow], report: OnProgress
+) -> Judging:
+    """Let the judges of a pipeline's `run` section judge predictions."""
+    judges = cast("dict[str, Judge]", pipeline.settings.judges)
+    cache = CallCache(project_dir() / "calls.sqlite") if judges and pipeline.settings.cache else None
+    try:
+        return run_judges(judges, questions, rows, models=pipeline.models, cache=cache, on_progress=report)
+    finally:
+        if cache is not None:
+            cache.close()
 
 
 def _questions(
@@ -195,7 +216,7 @@ def _lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
         data = {"name": pipeline.name, "python_only": str(error), "parts": _parts_in_words(pipeline)}
     prompts = {
         name: hashlib.sha256(prompt_file(name).read_bytes()).hexdigest()
-        for part in parts(pipeline.nodes)
+        for part in parts([*pipeline.nodes, *pipeline.settings.judges.values()])
         if isinstance(name := getattr(part, "prompt", None), str)
     }
     versions = {}
@@ -204,7 +225,7 @@ def _lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    used = resources(pipeline.nodes)  # a model that is only declared need not be there
+    used = pipeline.resources  # a model that is only declared need not be there
     fingerprints = {
         name: model.fingerprint() for name, model in pipeline.models.items() if any(model is part for part in used)
     }
