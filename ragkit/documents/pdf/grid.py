@@ -267,9 +267,7 @@ def _parted(row: Sequence[Word], columns: Sequence[float], size: float) -> tuple
     cells: Cells = [[] for _ in range(len(columns) + 1)]
     pieces = segments(row, 0.5 * size)
     for piece in pieces:
-        # Where no word stands on a border, the words of the segment belong to their own columns.
-        crossing = any(word.box[0] < x - 1 and word.box[2] > x + 1 for word in piece.words for x in columns)
-        if crossing or _bridges(piece, columns, size):
+        if _bridges(piece, columns, size):
             cells[_column(piece.words[0], columns)] += piece.words
         else:
             for word in piece.words:
@@ -278,9 +276,11 @@ def _parted(row: Sequence[Word], columns: Sequence[float], size: float) -> tuple
 
 
 def _bridges(piece: Segment, columns: Sequence[float], size: float) -> bool:
-    """Say whether a segment runs over a border with no more than a space between its words there."""
+    """Say whether a segment runs over a border: in a word, or with no more than a space between its words there."""
     for x in columns:
         if piece.x0 < x < piece.x1:
+            if any(word.box[0] < x - 1 and word.box[2] > x + 1 for word in piece.words):
+                return True
             left = max((word.box[2] for word in piece.words if word.box[2] <= x + 1), default=None)
             right = min((word.box[0] for word in piece.words if word.box[0] >= x - 1), default=None)
             if left is not None and right is not None and right - left < 0.4 * size:
@@ -406,8 +406,7 @@ def _spans(pieces: Sequence[Row], borders: Sequence[float], size: float) -> list
                 for column, (left, right) in enumerate(pairwise(borders))
                 if overlap(piece.x0, piece.x1, left, right) > 0.35 * (right - left)
             ]
-            whole = len(piece.words) == 1 or _bridges(piece, borders[1:-1], size)
-            if len(covered) > 1 and whole:
+            if len(covered) > 1 and _bridges(piece, borders[1:-1], size):
                 found.append((covered[0], covered[-1], " ".join(word.text for word in piece.words)))
     return found
 
