@@ -131,7 +131,9 @@ def _covered(rules: Sequence[Rule], low: float, high: float) -> float:
     return total
 
 
-def make_grid(box: Box, words: Sequence[Word], lines_y: Sequence[float], lines_x: Sequence[float]) -> Grid | None:
+def make_grid(
+    box: Box, words: Sequence[Word], lines_y: Sequence[float], lines_x: Sequence[float], rules: Sequence[Rule] = ()
+) -> Grid | None:
     """Return the cells of a table, or None where the words do not stand in columns.
 
     Args:
@@ -139,6 +141,7 @@ def make_grid(box: Box, words: Sequence[Word], lines_y: Sequence[float], lines_x
         words: those inside.
         lines_y: heights where a rule or the edge of a shaded row crosses the table.
         lines_x: where rules run down the table.
+        rules: all that run across it, from which a framed table's cells over several rows follow.
     """
     rows = [with_signs(row) for row in text_rows(words)]
     size = height_of(words)
@@ -153,7 +156,9 @@ def make_grid(box: Box, words: Sequence[Word], lines_y: Sequence[float], lines_x
     if not columns:
         return None
     bands = _bands(rows, lines_y)
-    found = _table_rows(bands, columns, size)
+    found = _table_rows(bands, columns, size, framed)
+    if framed:
+        found = _with_tall_cells(found, [box[0], *columns, box[2]], lines_y, rules)
     cells = [[_joined(cell) for cell in row] for row, _ in found]
     header = _header(found, cells, bands)
     for number in range(header):
@@ -237,10 +242,13 @@ def _bands(rows: Sequence[list[Word]], lines_y: Sequence[float]) -> list[list[li
 Cells = list[list[Word]]
 
 
-def _table_rows(bands: list[list[list[Word]]], columns: Sequence[float], size: float) -> list[tuple[Cells, list[Row]]]:
+def _table_rows(
+    bands: list[list[list[Word]]], columns: Sequence[float], size: float, framed: bool
+) -> list[tuple[Cells, list[Row]]]:
     """Return the rows of the table, each as its cells and the text rows that it is made of."""
     counts = [len(band) for band in bands]
-    ruled = len(bands) >= 3 and median(counts) <= 3 and max(counts) <= 0.6 * sum(counts)
+    even = median(counts) <= 3 and max(counts) <= 0.6 * sum(counts)
+    ruled = len(bands) >= 3 and (framed or even)
     found: list[tuple[Cells, list[Row]]] = []
     for band in bands:
         parted = [_parted(row, columns, size) for row in band]
@@ -250,6 +258,37 @@ def _table_rows(bands: list[list[list[Word]]], columns: Sequence[float], size: f
         else:
             found += _with_continuations(parted, band)
     return found
+
+
+def _with_tall_cells(
+    found: list[tuple[Cells, list[Row]]], borders: Sequence[float], lines_y: Sequence[float], rules: Sequence[Rule]
+) -> list[tuple[Cells, list[Row]]]:
+    """Repeat what stands in a cell over several rows in each of them: Markdown has no such cells."""
+    places = [_place(cells, lines_y) for cells, _ in found]
+    result = [([*cells], row) for cells, row in found]
+    for column, (left, right) in enumerate(pairwise(borders)):
+        middle = (left + right) / 2
+        start = 0
+        while start < len(found):
+            end = start + 1
+            while end < len(found) and not any(
+                rule.low <= middle <= rule.high and abs(rule.at - y) <= _SAME
+                for y in lines_y[places[end - 1] : places[end]]
+                for rule in rules
+            ):
+                end += 1
+            if places[end - 1] > places[start]:
+                words = [word for cells, _ in found[start:end] for word in cells[column]]
+                for cells, _ in result[start:end]:
+                    cells[column] = words
+            start = end
+    return result
+
+
+def _place(cells: Cells, lines_y: Sequence[float]) -> int:
+    """Return the number of rules above a row."""
+    middles = [(word.box[1] + word.box[3]) / 2 for cell in cells for word in cell]
+    return sum(y < median(middles) for y in lines_y)
 
 
 def _from_head(parted: list[tuple[Cells, Row]]) -> list[list[tuple[Cells, Row]]]:
@@ -404,7 +443,7 @@ def _spans(pieces: Sequence[Row], borders: Sequence[float], size: float) -> list
             covered = [
                 column
                 for column, (left, right) in enumerate(pairwise(borders))
-                if overlap(piece.x0, piece.x1, left, right) > 0.35 * (right - left)
+                if overlap(piece.x0, piece.x1, left, right) > 0.25 * (right - left)
             ]
             if len(covered) > 1 and _bridges(piece, borders[1:-1], size):
                 found.append((covered[0], covered[-1], " ".join(word.text for word in piece.words)))

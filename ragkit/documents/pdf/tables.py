@@ -107,7 +107,7 @@ def _table(content: Content, box: Box, words: Sequence[Word]) -> Table | None:
     down = [rule for rule in content.vertical if x0 - _TOUCH <= rule.at <= x1 + _TOUCH]
     lines_y = cuts(across, x0, x1, 0.5)
     lines_x = cuts(down, y0, y1, 0.5)
-    grid = make_grid(box, words, lines_y, lines_x)
+    grid = make_grid(box, words, lines_y, lines_x, across)
     if (
         grid is None
         or not _is_table(grid, framed=len(lines_x) > 2)
@@ -304,10 +304,16 @@ def _band_kind(top: float, bottom: float, words: Sequence[Word], width: float) -
         return "prose"
     if wide and (wide >= 0.3 * len(rows) or len(rows) <= 4):
         return "columns"
-    if len(rows) <= 4 and len(segments(sorted(inside, key=lambda word: word.box[0]), size)) >= 2:
-        # The label stands at half the height of the lines beside it.
+    if len(rows) <= 4 and _stand_beside(inside, size):
         return "columns"
     return "label" if len(rows) <= 2 else "prose"
+
+
+def _stand_beside(words: Sequence[Word], size: float) -> bool:
+    """Say whether words form columns although no two share a line: a label at half the height of the lines beside."""
+    pieces = segments(sorted(words, key=lambda word: word.box[0]), size)
+    extents = [union([word.box for word in piece.words]) for piece in pieces]
+    return any(overlap(a[1], a[3], b[1], b[3]) > 0 for a, b in pairwise(extents))
 
 
 def _unruled(words: Sequence[Word]) -> list[Table]:

@@ -97,6 +97,18 @@ def test_a_head_over_two_columns_stands_in_both(page, tmp_path):
     assert table.text.split("\n")[0] == "|  | Three Months Ended 2023 | Three Months Ended 2022 |"
 
 
+def test_a_cell_over_several_rows_stands_in_each(page, tmp_path):
+    rows = [["Stage", "Threshold"], ["", "5 per cent"], ["", "more than 10"], ["Whorl", "no spraying"]]
+    page.rows(60, 160, rows, [100, 120]).text(63, 187, "Seedling", 9).text(63, 197, "to six leaves", 9)
+    page.rules(60, 160, [0, 16, 48, 64], 220)
+    page.page.draw_line((160, 192), (280, 192), width=0.5)
+    for x in (60, 160, 280):
+        page.page.draw_line((x, 160), (x, 224), width=0.5)
+    (table,) = tables(page.write(tmp_path / "a.pdf"))
+    assert "| Seedling to six leaves | 5 per cent |\n| Seedling to six leaves | more than 10 |" in table.text
+    assert "| Whorl | no spraying |" in table.text
+
+
 def test_currency_signs_go_to_their_numbers(page, tmp_path):
     rows = [
         ["Net sales", "$", "63,355", "$", "63,948"],
