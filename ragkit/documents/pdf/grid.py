@@ -445,7 +445,8 @@ def _spans(pieces: Sequence[Row], borders: Sequence[float], size: float) -> list
                 for column, (left, right) in enumerate(pairwise(borders))
                 if overlap(piece.x0, piece.x1, left, right) > 0.25 * (right - left)
             ]
-            if len(covered) > 1 and _bridges(piece, borders[1:-1], size):
+            # What begins in the first column is a title of the table.
+            if len(covered) > 1 and covered[0] > 0 and _bridges(piece, borders[1:-1], size):
                 found.append((covered[0], covered[-1], " ".join(word.text for word in piece.words)))
     return found
 

@@ -292,12 +292,16 @@ def _band_kind(top: float, bottom: float, words: Sequence[Word], width: float) -
     size = height_of(inside)
     lines = text_rows(inside)
     tops = [min(word.box[1] for word in row) for row in lines]
-    if any(low - high > 4.5 * size for high, low in zip([top, *tops], [*tops, bottom], strict=True)):
+    if any(low - high > 3.5 * size for high, low in zip([top, *tops], [*tops, bottom], strict=True)):
         return "prose"
     rows = [segments(row, 0.8 * size) for row in lines]
     wide = sum(len(row) >= 2 for row in rows)
     full = sum(len(row) == 1 and row[0].x1 - row[0].x0 > 0.75 * width for row in rows)
     if full >= 3 and full > 0.4 * len(rows):
+        return "prose"
+    lone = [sum(len(word.text) + 1 for word in row[0].words) for row in rows if len(row) == 1]
+    if len(rows) >= 4 and len(lone) >= 0.5 * len(rows) and max(lone) > _LONG_CELL:
+        # A paragraph between two tables, with the head of the lower one.
         return "prose"
     pieces = [sum(len(word.text) + 1 for word in piece.words) for row in rows for piece in row]
     if len(rows) >= 4 and mean(pieces) > _PROSE and max(map(len, rows)) <= 3:
