@@ -461,6 +461,8 @@ def _tidied(cells: list[list[str]], header: int) -> tuple[list[list[str]], int]:
         elif body and body <= _SUFFIXES and column > 0:
             column -= 1
             _merge(cells, column, glue="")
+        elif column and column + 1 < len(cells[0]) and _are_one(cells, column, header):
+            _merge(cells, column, glue="")
         elif not body and column + 1 < len(cells[0]) and not any(row[column] for row in cells[:header]):
             for row in cells:
                 del row[column]
@@ -471,6 +473,14 @@ def _tidied(cells: list[list[str]], header: int) -> tuple[list[list[str]], int]:
             row.pop()
     kept = [number for number, row in enumerate(cells) if any(row)]
     return [cells[number] for number in kept], sum(number < header for number in kept)
+
+
+def _are_one(cells: Sequence[Sequence[str]], column: int, header: int) -> bool:
+    """Say whether two columns of numbers never stand side by side and share one head: shifted numbers of one column."""
+    pairs = [(row[column], row[column + 1]) for row in cells]
+    heads = [any(pair[side] for pair in pairs[:header]) for side in (0, 1)]
+    numbers = [left or right for left, right in pairs[header:] if left or right]
+    return sum(heads) == 1 and not any(a and b for a, b in pairs) and bool(numbers) and all(map(is_value, numbers))
 
 
 def _merge(cells: list[list[str]], column: int, glue: str) -> None:

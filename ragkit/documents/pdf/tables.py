@@ -7,7 +7,7 @@ on whether a layout model was activated somewhere in the process.
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import mean
+from statistics import mean, median
 from typing import NamedTuple
 
 from ragkit.documents.document import Box
@@ -21,6 +21,7 @@ _MOST_RULES = 3000
 _PROSE = 30
 _LONG_CELL = 60
 _SHORT_CELL = 25
+_LONE_LINE = 40
 _MARK = re.compile(r"[•●○▪■□◦·*\-–—]|\(?[\divx]{1,3}[.)]")
 _NUMBER = re.compile(r"\(\d+[a-z]?\)")
 _ROW_GAP = 2.2
@@ -259,7 +260,7 @@ def _tabular_runs(stack: Sequence[Rule], words: Sequence[Word], captions: Sequen
     inside = sorted(
         (word for word in words if low - 2 <= (word.box[0] + word.box[2]) / 2 <= high + 2), key=lambda word: word.box[1]
     )
-    heads = [y0 for x0, y0, x1, _ in captions if overlap(x0, x1, low, high) > 0]
+    heads = [y0 for x0, y0, x1, _ in captions if overlap(x0, x1, low, high) > 0] + _lone_lines(inside)
     kinds = [
         "prose"
         if any(top.at - 1 <= y <= bottom.at for y in heads)
@@ -285,6 +286,25 @@ def _tabular_runs(stack: Sequence[Rule], words: Sequence[Word], captions: Sequen
     return boxes
 
 
+def _lone_lines(words: Sequence[Word]) -> list[float]:
+    """Return the tops of lines of text that stand by themselves, with more space around them than rows have."""
+    if not words:
+        return []
+    size = height_of(words)
+    rows = text_rows(words)
+    tops = [min(word.box[1] for word in row) for row in rows]
+    pitches = [below - above for above, below in pairwise(tops)]
+    wide = 1.3 * median(pitches) if pitches else 0.0
+    return [
+        top
+        for row, top, above, below in zip(rows[1:], tops[1:], pitches, pitches[1:], strict=False)
+        if above > wide
+        and below > wide
+        and sum(len(word.text) + 1 for word in row) > _LONE_LINE
+        and len(segments(row, 0.8 * size)) == 1
+    ]
+
+
 def _band_kind(top: float, bottom: float, words: Sequence[Word], width: float) -> str:
     inside = [word for word in words if top - 1 <= (word.box[1] + word.box[3]) / 2 <= bottom + 1]
     if not inside:
@@ -300,7 +320,7 @@ def _band_kind(top: float, bottom: float, words: Sequence[Word], width: float) -
     if full >= 3 and full > 0.4 * len(rows):
         return "prose"
     lone = [sum(len(word.text) + 1 for word in row[0].words) for row in rows if len(row) == 1]
-    if len(rows) >= 4 and len(lone) >= 0.5 * len(rows) and max(lone) > _LONG_CELL:
+    if len(rows) >= 4 and 2 <= len(lone) >= 0.3 * len(rows) and max(lone) > _LONG_CELL:
         # A paragraph between two tables, with the head of the lower one.
         return "prose"
     pieces = [sum(len(word.text) + 1 for word in piece.words) for row in rows for piece in row]
