@@ -4,7 +4,8 @@ from ragkit.index.build import BuildReport
 from ragkit.index.fusion import reciprocal_rank_fusion
 from ragkit.index.local import LocalIndex
 from ragkit.index.manifest import Manifest
-from ragkit.index.settings import DenseSettings, FusionSettings, SparseSettings
+from ragkit.index.settings import DenseSettings, FusionSettings
+from ragkit.index.sparse.settings import SparseSettings
 
 __all__ = [
     "BuildReport",

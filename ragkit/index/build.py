@@ -13,8 +13,9 @@ from ragkit.errors import InputError
 from ragkit.index.dense import build_dense, embed_passages
 from ragkit.index.folder import CURRENT, current_build, hash_files, locked, publish, temporary_build
 from ragkit.index.manifest import IndexSettings, Manifest, corpus_hash, differences
-from ragkit.index.settings import DenseSettings, SparseSettings
-from ragkit.index.sparse import build_sparse
+from ragkit.index.part import Growth
+from ragkit.index.settings import DenseSettings
+from ragkit.index.sparse import SparseSettings, build_sparse
 from ragkit.index.store import PassageStore, write_store
 
 MANIFEST, INGEST, PASSAGES, VECTORS, POSTINGS = (
@@ -120,7 +121,7 @@ def _build(plan: Plan, hashes: dict[str, str], on_progress: OnProgress) -> None:
             build_dense(vectors, plan.dense.factory, temporary / VECTORS)
         on_progress("index", parts - 2 if plan.sparse else parts - 1, parts)
         if plan.sparse is not None:
-            build_sparse(texts, plan.sparse, temporary / POSTINGS)
+            build_sparse(plan.sparse, Growth(_Texts(texts), plan.folder / "work"), temporary / POSTINGS)
             on_progress("index", parts - 1, parts)
         write_store(temporary / PASSAGES, passages)
         on_progress("index", parts, parts)
@@ -135,6 +136,14 @@ def _build(plan: Plan, hashes: dict[str, str], on_progress: OnProgress) -> None:
         )
         manifest.save(temporary / MANIFEST)
         publish(plan.folder, temporary, manifest)
+
+
+class _Texts(list[str]):
+    """Texts in memory."""
+
+    def read(self, start: int, stop: int) -> list[str]:
+        """Return the texts at positions start, ..., stop - 1."""
+        return self[start:stop]
 
 
 def _read(plan: Plan, ingest: IngestReport, on_progress: OnProgress) -> list[Passage]:

@@ -29,8 +29,8 @@ from ragkit.index.manifest import (
     differences,
 )
 from ragkit.index.part import Ranking
-from ragkit.index.settings import DenseSettings, FusionSettings, SparseSettings
-from ragkit.index.sparse import TOKEN_PATTERN, SparseIndex
+from ragkit.index.settings import DenseSettings, FusionSettings
+from ragkit.index.sparse import ANALYSIS, SparseIndex, SparseSettings
 from ragkit.index.store import PassageStore
 from ragkit.paths import project_dir
 
@@ -98,7 +98,7 @@ class LocalIndex(Index, LocalResource):
         return IndexSettings(
             chunking=ChunkingRecord(**self.chunking.model_dump()),
             dense=self.dense and DenseRecord(encoder=self.dense.encoder.describe(), factory=self.dense.factory),
-            sparse=self.sparse and SparseRecord(**self.sparse.model_dump(), token_pattern=TOKEN_PATTERN),
+            sparse=self.sparse and SparseRecord(**self.sparse.model_dump(exclude={"engine"}), analysis=ANALYSIS),
         )
 
     def prepare(self, on_progress: OnProgress) -> None:

@@ -43,8 +43,8 @@ class SparseRecord(_Record):
     delta: float
     stemmer: str | None
     stopwords: str | None
-    token_pattern: str
-    normalisation: Literal["NFKC, lower case"] = "NFKC, lower case"
+    fold_accents: bool
+    analysis: str
 
 
 class IndexSettings(_Record):
