@@ -13,7 +13,7 @@ from ragkit.index.learned_sparse import LearnedSparseIndex, LearnedSparseSetting
 from ragkit.index.multi_vector import MultiVectorIndex, MultiVectorSettings, build_multi_vector
 from ragkit.index.part import Growth
 
-WORDS = [
+WORDS = ["wheat", "maize", "soil", "water", "rust", "silo", "grain", "root", "field", "rain", "dry", "warm", "yellow"]
     "wheat",
     "maize",
     "soil",
