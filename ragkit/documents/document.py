@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from ragkit.engine.state import Passage
 
@@ -95,6 +95,17 @@ class IngestReport:
     def skip(self, place: str, reason: str) -> None:
         """Note that something was left out, and why."""
         self.skipped.append((place, reason))
+
+    def add(self, other: "IngestReport") -> None:
+        """Take in what another report counted and noted."""
+        for name in ("files", "documents", "pages", "pages_without_text"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.skipped += other.skipped
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Return the report that `asdict` was made from, also after a way through JSON."""
+        return cls(**data | {"skipped": [(place, reason) for place, reason in data["skipped"]]})
 
     def __str__(self) -> str:
         lines = [f"{self.files} files, {self.documents} documents, {self.pages} pages"]

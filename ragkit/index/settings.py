@@ -1,6 +1,6 @@
 """The settings of an index, as the YAML spells them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -8,6 +8,8 @@ from ragkit.engine.component import Component
 from ragkit.models.base import Encoder
 
 Device = Literal["auto", "cpu", "cuda"]
+FusionMethod = Literal["reciprocal_rank", "weighted_sum"]
+Normalisation = Literal["min_max", "z_score", "none"]
 Bm25Method = Literal["lucene", "robertson", "atire", "bm25l", "bm25+"]
 Stemmer = Literal[
     "arabic", "armenian", "basque", "catalan", "danish", "dutch", "english", "finnish", "french", "german", "greek",
@@ -36,7 +38,9 @@ class SparseSettings(Component):
     BM25L multiplies by the word's frequency once more than the paper and is not reproduced here.
     """
 
-    method: Bm25Method = Field("lucene", description="The variant of BM25.")
+    method: FusionMethod = Literal["reciprocal_rank", "weighted_sum"]
+Normalisation = Literal["min_max", "z_score", "none"]
+Bm25Method = Field("lucene", description="The variant of BM25.")
     stemmer: Stemmer | None = Field("english", description="A Snowball stemmer; null leaves words as they are.")
     stopwords: Stopwords | None = Field("english", description="A list of words to leave out; null keeps all.")
     k1: float = Field(1.5, ge=0, le=10, allow_inf_nan=False, description="How slowly repeated words saturate.")
@@ -45,6 +49,16 @@ class SparseSettings(Component):
 
 
 class FusionSettings(Component):
-    """Reciprocal rank fusion of the dense and the sparse ranking."""
+    """How the rankings of several parts, or of several queries, become one; see `ragkit.index.fusion`.
 
+    The rankings of several queries are always fused by reciprocal rank.
+    """
+
+    method: FusionMethod = Field("reciprocal_rank", description="Fuse by ranks, or by a weighted sum of scores.")
     k: int = Field(10, ge=0, description="The constant added to ranks; the higher, the less the first ranks weigh.")
+    weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, description="How much each part counts, by its name; 1 if it is not named."
+    )
+    normalisation: Normalisation = Field(
+        "min_max", description="What scores become before they are summed; none takes them as they are."
+    )
