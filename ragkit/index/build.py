@@ -1,6 +1,7 @@
 """Build an index folder, or find that it is up to date."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -10,10 +11,11 @@ from ragkit.documents import Chunking, IngestReport, SourceFile, chunk, load_doc
 from ragkit.engine.calls import OnProgress
 from ragkit.engine.state import Passage
 from ragkit.errors import InputError
-from ragkit.index.dense import build_dense, embed_passages
+from ragkit.index.dense import DenseSettings, build_dense
 from ragkit.index.folder import CURRENT, current_build, hash_files, locked, publish, temporary_build
 from ragkit.index.manifest import IndexSettings, Manifest, corpus_hash, differences
-from ragkit.index.settings import DenseSettings, SparseSettings
+from ragkit.index.part import Growth
+from ragkit.index.settings import SparseSettings
 from ragkit.index.sparse import build_sparse
 from ragkit.index.store import PassageStore, write_store
 
@@ -21,7 +23,7 @@ MANIFEST, INGEST, PASSAGES, VECTORS, POSTINGS = (
     "manifest.json",
     "ingest.json",
     "passages.sqlite",
-    "dense.faiss",
+    "dense",
     "sparse",
 )
 
@@ -50,6 +52,12 @@ class BuildReport:
     def __str__(self) -> str:
         state = f"built ({'; '.join(self.reasons)})" if self.built else "up to date"
         return f"index {state}: {self.passages} passages\n{self.ingest}"
+
+
+class _Texts(list[str]):
+    def read(self, start: int, stop: int) -> list[str]:
+        """Return texts by position."""
+        return self[start:stop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +123,11 @@ def _build(plan: Plan, hashes: dict[str, str], on_progress: OnProgress) -> None:
         if plan.dense is not None:
             total = len(texts)
             on_progress("embed", 0, total)
-            vectors = embed_passages(plan.dense.encoder, texts, lambda done: on_progress("embed", done, total))
-            dimension = vectors.shape[1]
-            build_dense(vectors, plan.dense.factory, temporary / VECTORS)
+            growth = Growth(
+                _Texts(texts), plan.folder / "work", on_done=lambda done: on_progress("embed", done, total)
+            )
+            dimension = build_dense(plan.dense, growth, temporary / VECTORS)["dimension"]
+            shutil.rmtree(plan.folder / "work")
         on_progress("index", parts - 2 if plan.sparse else parts - 1, parts)
         if plan.sparse is not None:
             build_sparse(texts, plan.sparse, temporary / POSTINGS)

@@ -17,7 +17,7 @@ from ragkit.engine.state import Documents, Hit
 from ragkit.errors import InputError
 from ragkit.index.base import HYBRID_DEPTH, Index
 from ragkit.index.build import MANIFEST, PASSAGES, POSTINGS, VECTORS, BuildReport, Plan, prepare
-from ragkit.index.dense import DenseIndex
+from ragkit.index.dense import DenseIndex, DenseSettings
 from ragkit.index.folder import current_build
 from ragkit.index.fusion import fuse_ranks, reciprocal_rank_fusion
 from ragkit.index.manifest import (
@@ -29,7 +29,7 @@ from ragkit.index.manifest import (
     differences,
 )
 from ragkit.index.part import Ranking
-from ragkit.index.settings import DenseSettings, FusionSettings, SparseSettings
+from ragkit.index.settings import FusionSettings, SparseSettings
 from ragkit.index.sparse import TOKEN_PATTERN, SparseIndex
 from ragkit.index.store import PassageStore
 from ragkit.paths import project_dir
@@ -97,7 +97,7 @@ class LocalIndex(Index, LocalResource):
         """Return the settings as the manifest keeps them."""
         return IndexSettings(
             chunking=ChunkingRecord(**self.chunking.model_dump()),
-            dense=self.dense and DenseRecord(encoder=self.dense.encoder.describe(), factory=self.dense.factory),
+            dense=self.dense and DenseRecord(**self.dense.built_with()),
             sparse=self.sparse and SparseRecord(**self.sparse.model_dump(), token_pattern=TOKEN_PATTERN),
         )
 
@@ -146,7 +146,7 @@ class LocalIndex(Index, LocalResource):
         assert self._build is not None  # noqa: S101 - set by manifest()
         try:
             if self.dense is not None:
-                self._dense = DenseIndex(self._build / VECTORS, self.dense.device)
+                self._dense = DenseIndex(self._build / VECTORS, self.dense)
             if self.sparse is not None:
                 self._sparse = SparseIndex(self._build / POSTINGS, self.sparse)
         except (OSError, RuntimeError, ValueError) as error:

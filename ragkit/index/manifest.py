@@ -27,11 +27,12 @@ class ChunkingRecord(_Record):
 
 
 class DenseRecord(_Record):
-    """How vectors were made and are compared; `cosine` is the inner product of vectors of unit length."""
+    """How vectors were made and are compared."""
 
     encoder: dict[str, Any]
     factory: str
-    metric: Literal["cosine"] = "cosine"
+    metric: str = "cosine"
+    train_on: int | None = None
 
 
 class SparseRecord(_Record):

@@ -1,173 +1,139 @@
-"""Vectors and FAISS."""
+"""The dense part of an index, opened for searching."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit.engine.batching import Outcome, execute_in_batches
-from ragkit.engine.calls import LocalResource, RemoteResource, Reply, Request
-from ragkit.errors import InputError, RagkitError, need
-from ragkit.index.part import Ranking
-from ragkit.index.settings import Device
-from ragkit.models.base import Encoder
+from ragkit.errors import InputError, RagkitError
+from ragkit.index.dense.backend import Backend, FaissCpu, FaissGpu
+from ragkit.index.dense.embedding import Vectors, checked, unit
+from ragkit.index.dense.facts import VECTORS, DenseFacts
+from ragkit.index.dense.library import flat_vectors, is_flat, load_faiss
+from ragkit.index.dense.parameters import apply_parameters
+from ragkit.index.dense.ranking import rank
+from ragkit.index.dense.settings import DenseSettings
+from ragkit.index.part import Ranking, Selection
+from ragkit.models.devices import resolve_device
 
-_SPARE_CANDIDATES = 16
-
-
-def embed_passages(encoder: Encoder, texts: Sequence[str], on_done: Callable[[int], None]) -> NDArray[np.float32]:
-    """Return the vectors of passages, shape (len(texts), dimension), float32, of unit length.
-
-    Args:
-        encoder: a local or remote encoder.
-        texts: at least one passage.
-        on_done: called with the number of passages embedded so far.
-
-    Raises:
-        RagkitError: the encoder failed on a passage.
-    """
-    vectors: NDArray[np.float32] | None = None
-    done = 0
-
-    def collect(positions: Sequence[int], outcomes: Sequence[Outcome]) -> None:
-        nonlocal vectors, done
-        for position, outcome in zip(positions, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                raise RagkitError(f"the encoder failed on passage {position + 1}: {outcome}") from outcome
-            vector = np.asarray(outcome.value, dtype=np.float32)
-            if vectors is None:
-                vectors = np.empty((len(texts), vector.size), dtype=np.float32)
-            vectors[position] = unit(vector, f"passage {position + 1}")
-        done += len(positions)
-        on_done(done)
-
-    requests = [Request("embed", {"text": text, "kind": "passage"}) for text in texts]
-    if isinstance(encoder, LocalResource):
-        execute_in_batches(encoder, requests, collect)
-    elif isinstance(encoder, RemoteResource):
-        _attempt_all(encoder, requests, collect)
-    else:
-        raise RagkitError(f"{type(encoder).__name__} is neither a LocalResource nor a RemoteResource")
-    if vectors is None:
-        raise RagkitError("there are no passages to embed")
-    return vectors
-
-
-def _attempt_all(
-    encoder: RemoteResource, requests: Sequence[Request], collect: Callable[[Sequence[int], Sequence[Reply]], None]
-) -> None:
-    """Run the attempts of a remote encoder, `concurrency` at a time; the first failure ends them all."""
-    import asyncio
-    from concurrent.futures import ThreadPoolExecutor
-
-    async def run() -> None:
-        waiting = iter(enumerate(requests))
-
-        async def work() -> None:
-            for position, request in waiting:
-                collect([position], [await encoder.attempt(request)])
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(encoder.concurrency):
-                group.create_task(work())
-
-    # In a thread of its own, because the caller may stand in a running event loop (a notebook).
-    with ThreadPoolExecutor(1) as thread:
-        try:
-            thread.submit(asyncio.run, run()).result()
-        except ExceptionGroup as group:
-            raise RagkitError(f"the encoder failed: {group.exceptions[0]}") from group.exceptions[0]
-
-
-def unit(vector: NDArray[np.float32], what: str) -> NDArray[np.float32]:
-    """Return a vector scaled to length 1 (a zero vector stays as it is).
-
-    Raises:
-        RagkitError: the vector is not one-dimensional, or holds NaN or infinity.
-    """
-    length = float(np.linalg.norm(vector))
-    if vector.ndim != 1 or not np.isfinite(length):
-        raise RagkitError(f"the encoder's vector of {what} has shape {vector.shape} or holds NaN or infinity")
-    return vector / length if length > 0 else vector
-
-
-def build_dense(vectors: NDArray[np.float32], factory: str, path: Path) -> None:
-    """Train and fill a FAISS index by inner product, and write it.
-
-    Raises:
-        InputError: FAISS does not know the factory string, or cannot train it on so few vectors.
-    """
-    faiss = _faiss()
-    try:
-        index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
-        if not index.is_trained:
-            index.train(vectors)
-        index.add(vectors)
-    except RuntimeError as error:
-        reason = str(error).rsplit(": ", 1)[-1]
-        raise InputError(f"index.dense.factory '{factory}' with {len(vectors)} vectors: {reason}") from None
-    faiss.write_index(index, str(path))
+_FLOAT16_LARGEST = 65_504.0
 
 
 class DenseIndex:
-    """A FAISS index opened for searching.
+    """Vectors opened for searching, by memory map.
 
-    FAISS finds the candidates of all queries at once. An exact (Flat) index then scores each query's candidates in
-    an order of summation of its own, because a matrix product gives other last digits in another batch: a query's
-    ranking does not depend on the queries beside it.
+    The candidates of all queries are found at once. A Flat index then scores each query's candidates pair by pair,
+    because a matrix product gives other last digits in another batch: a query's ranking does not depend on the
+    queries beside it, on the length asked for, or on the device. Rankings of graphs (HNSW) that are longer than
+    efSearch are searched more widely than shorter ones.
 
-    Attributes:
-        device_used: `cpu` or `cuda`.
+    Scores are the cosine, the inner product, or minus the squared Euclidean distance.
+
+    Raises:
+        InputError: the device does not exist or cannot search such an index, or a search parameter is unknown.
+        OSError, RuntimeError, ValueError: the files are missing or damaged.
     """
 
-    def __init__(self, path: Path, device: Device) -> None:
-        faiss = _faiss()
-        gpus = faiss.get_num_gpus()
-        if device == "cuda" and gpus == 0:
-            raise InputError("index.dense.device is cuda, but FAISS sees no GPU; use auto or cpu, or install faiss-gpu")
-        # The newer flag maps Flat and HNSW indexes too; the older one only inverted lists.
-        index = faiss.read_index(str(path), getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP))
-        self.device_used = "cuda" if gpus and device != "cpu" else "cpu"
-        self._cpu_index = index  # owns the memory of _vectors
-        self._vectors = _flat_vectors(faiss, index)
-        if self.device_used == "cuda":
-            self._gpu = faiss.StandardGpuResources()
-            index = faiss.index_cpu_to_gpu(self._gpu, 0, index)
-        self._index = index
+    def __init__(self, folder: Path, settings: DenseSettings) -> None:
+        faiss = load_faiss()
+        facts = DenseFacts.load(folder)
+        index = faiss.read_index(str(folder / VECTORS), faiss.IO_FLAG_MMAP_IFC)
+        if index.d != facts.dimension:
+            raise ValueError(f"{VECTORS} has {index.d} dimensions, its facts say {facts.dimension}")
+        apply_parameters(index, settings.factory, settings.search)
+        if settings.precision == "float16" and facts.longest > _FLOAT16_LARGEST:
+            raise InputError(
+                f"index.dense.precision is float16, which ends at {_FLOAT16_LARGEST:g}; a vector has the length "
+                f"{facts.longest:g}: take float32"
+            )
+        self._faiss = faiss
+        self._index = index  # owns the memory of _vectors
+        self._settings = settings
+        self._longest = facts.longest
+        self._vectors = flat_vectors(faiss, index) if is_flat(faiss, index) else None
+        self._backend = _backend(index, self._vectors, settings)
 
-    def search(self, vectors: Sequence[NDArray[np.float32]], k: int) -> list[Ranking]:
-        """Return the k nearest passages of each query by cosine, fewer if the index holds fewer.
+    @property
+    def device_used(self) -> str:
+        """Where the vectors are searched: `cpu`, `cuda, faiss` or `cuda, torch`."""
+        return self._backend.device_used
+
+    @property
+    def precision_used(self) -> str:
+        """How the vectors are kept there, `float32` or `float16`; quantised kinds keep their codes."""
+        return self._backend.precision_used
+
+    def search(self, queries: Sequence[Any], k: int, allowed: Selection | None = None) -> list[Ranking]:
+        """Return the k best passages of each query vector, fewer if fewer match.
 
         Raises:
-            RagkitError: a vector has another dimension than the index.
+            RagkitError: a vector has another dimension than the index, or holds NaN.
         """
-        queries = np.stack([unit(vector, "the query") for vector in vectors])
-        if queries.shape[1] != self._index.d:
-            raise RagkitError(f"the query has {queries.shape[1]} dimensions, the index {self._index.d}")
-        spare = _SPARE_CANDIDATES if self._vectors is not None else 0
-        scores, positions = self._index.search(queries, min(k + spare, self._index.ntotal))
-        return [self._ranking(*found)[:k] for found in zip(queries, scores, positions, strict=True)]
+        if not len(queries):
+            return []
+        vectors = [checked(query, "the query") for query in queries]
+        for vector in vectors:
+            if vector.size != self._index.d:
+                raise RagkitError(f"the query has {vector.size} dimensions, the index {self._index.d}")
+        if self._settings.metric == "cosine":
+            vectors = [unit(vector) for vector in vectors]
+        stacked = np.stack(vectors)
+        if self._vectors is None:
+            return rank(self._backend, stacked, k, allowed, self._index.ntotal)
+        return rank(self._backend, stacked, k, allowed, self._index.ntotal, self._rescore, self._tolerance(stacked))
 
-    def _ranking(
-        self, query: NDArray[np.float32], scores: NDArray[np.float32], positions: NDArray[np.int64]
-    ) -> Ranking:
-        found = positions >= 0  # FAISS pads with -1
-        positions, scores = positions[found], scores[found]
-        if self._vectors is not None:
-            scores = np.einsum("kd,d->k", self._vectors[positions], query)
-        order = np.lexsort((positions, -scores))
-        return list(zip(positions[order].tolist(), scores[order].tolist(), strict=True))
+    def _rescore(self, queries: Vectors, positions: NDArray[np.int64]) -> Vectors:
+        """Score pairs one by one: the same digits in any batch."""
+        squared = self._settings.metric == "l2"
+        by_index = self._faiss.fvec_L2sqr_by_idx if squared else self._faiss.fvec_inner_products_by_idx
+        pointer = self._faiss.swig_ptr
+        scores = np.zeros(positions.shape, dtype=np.float32)
+        queries, positions = np.ascontiguousarray(queries), np.ascontiguousarray(positions, dtype=np.int64)
+        by_index(
+            pointer(scores), pointer(queries), self._index.get_xb(), pointer(positions), self._index.d, *positions.shape
+        )
+        return -scores if squared else scores
+
+    def _tolerance(self, queries: Vectors) -> float:
+        """Return how far the backend's scores may be off: rounding errors of a sum of `dimension` products."""
+        longest = float(np.sqrt(np.einsum("qd,qd->q", queries, queries).max()))
+        # The squared distance is found as |q|^2 + |x|^2 - 2qx, which leaves the errors of the largest of them.
+        scale = (longest + self._longest) ** 2 if self._settings.metric == "l2" else longest * self._longest
+        step = 2.0**-11 if self._backend.precision_used == "float16" else 2.0**-23
+        return 4 * step * (1.0 if self._backend.precision_used == "float16" else np.sqrt(self._index.d)) * scale
 
 
-def _flat_vectors(faiss: Any, index: Any) -> NDArray[np.float32] | None:
-    """Return the vectors of a Flat index as a view of its memory, None for other indexes."""
-    if not isinstance(index, faiss.IndexFlat):
-        return None
-    vectors: NDArray[np.float32] = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)
-    return vectors.reshape(index.ntotal, index.d)
+def _backend(index: Any, vectors: Vectors | None, settings: DenseSettings) -> Backend:
+    """Choose who searches; what `auto` stands for is seen in `device_used`.
 
+    A GPU is FAISS's if its build has one, else torch's, which searches Flat indexes only.
+    """
+    faiss_gpus = load_faiss().get_num_gpus()
+    if settings.device != "cpu" and faiss_gpus:
+        try:
+            return FaissGpu(index, settings.precision)
+        except InputError:
+            if settings.device == "cuda":
+                raise
+    elif settings.device == "cuda" or (settings.device == "auto" and resolve_device("auto") == "cuda"):
+        if vectors is not None:
+            from ragkit.index.dense.torch_search import TorchSearch, cuda_problem
 
-def _faiss() -> Any:
-    return need("faiss", "faiss-cpu", "a dense index")
+            problem = cuda_problem()
+            if problem is None:
+                return TorchSearch(vectors, settings.metric, "cuda", settings.precision)
+        else:
+            problem = "torch searches Flat indexes only"
+        if settings.device == "cuda":
+            raise InputError(
+                f"index.dense.device is cuda, but FAISS sees no GPU and {problem}; use auto or cpu, or install "
+                "faiss-gpu or a torch that uses the GPU"
+            )
+    if settings.precision == "float16":
+        raise InputError(
+            "index.dense.precision is float16, which is for GPUs, and the index is searched on the CPU: take float32, "
+            "or the factory SQfp16"
+        )
+    return FaissCpu(index)
