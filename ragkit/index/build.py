@@ -26,7 +26,7 @@ from ragkit.index.parts import PARTS
 from ragkit.index.store import PassageStore
 from ragkit.index.store_writer import StoreWriter, pack
 
-MANIFEST, INGEST, PASSAGES, FACTS = "manifest.json", "ingest.json", "passages.sqlite", "facts.json"
+MANIFEST, INGEST, PASSAGES, FACTS = "manifest.json", "ingest.json", "passages.sqlite", "part.json"
 
 MOST_HOLES = 0.3
 """The share of positions without a passage from which on an index is written anew, without them."""
@@ -271,50 +271,44 @@ class _Part:
         finished, unfinished = place / self.name, place / f"{self.name}.part"
         if not finished.exists():
             shutil.rmtree(unfinished, ignore_errors=True)
-            previous = self._previous()
-            if previous is not None and self._unchanged():
-                shutil.copytree(previous, unfinished, copy_function=_link)
+            earlier = self._earlier()
+            if earlier is not None and self._unchanged():
+                shutil.copytree(earlier, unfinished, copy_function=_link)
             else:
-                facts = self._build(previous, unfinished, place / f"{self.name}.work", on_progress)
+                facts = self._build(earlier, unfinished, place / f"{self.name}.work", on_progress)
                 (unfinished / FACTS).write_text(json.dumps(facts), encoding="utf-8")
             shutil.rmtree(place / f"{self.name}.work", ignore_errors=True)
             unfinished.rename(finished)
         found: dict[str, Any] = json.loads((finished / FACTS).read_text(encoding="utf-8"))
         return found
 
-    def _previous(self) -> Path | None:
-        """Return the same part of the base, where it can be continued."""
-        if self.base is None or self.name not in self.base.parts:
-            return None
-        if self.kept is not None and not PARTS[self.name].packs:
-            return None
-        return self.base.folder / self.name
+    def _earlier(self) -> Path | None:
+        """Return the same part of the base, if it was built with the same settings."""
+        return self.base.folder / self.name if self.base is not None and self.name in self.base.parts else None
 
     def _unchanged(self) -> bool:
         return self.base is not None and self.store.layout == self.base.manifest.layout
 
-    def _build(
-        self, previous: Path | None, folder: Path, work: Path, on_progress: OnProgress
-    ) -> dict[str, Any]:
+    def _build(self, earlier: Path | None, folder: Path, work: Path, on_progress: OnProgress) -> dict[str, Any]:
+        """Continue the earlier part, or build from nothing with what can be salvaged of it."""
+        kind = PARTS[self.name]
         folder.mkdir()
         work.mkdir(exist_ok=True)
-        covered = self.base.manifest.positions if self.base is not None and previous is not None else 0
-        kept = None
-        if previous is not None and self.kept is not None:
-            kept = self.kept[self.kept < covered]
-            covered = len(kept)
-        total = len(self.store) - covered
+        positions = self.base.manifest.positions if self.base is not None else 0
+        start = positions if earlier is not None and self.kept is None else 0
+        total = len(self.store) - start
         growth = Growth(
             texts=self.store,
             work=work,
-            previous=previous,
-            start=covered,
+            previous=earlier if self.kept is None else None,
+            start=start,
             deleted=self.store.holes(),
-            kept=kept,
             on_done=lambda done: on_progress(self.name, done, total),
         )
         on_progress(self.name, 0, total)
-        facts = dict(PARTS[self.name].build(self.settings, growth, folder))
+        if earlier is not None and self.kept is not None and kind.salvage is not None:
+            kind.salvage(self.settings, growth, earlier, np.where(self.kept < positions, self.kept, -1))
+        facts = dict(kind.build(self.settings, growth, folder))
         on_progress(self.name, total, total)
         return facts
 
@@ -325,6 +319,11 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def existing(folder: Path) -> BuildReport:
+    """Return the report of the build that is there."""
+    return _report(folder, ())
 
 
 def _report(folder: Path, reasons: tuple[str, ...], *, continued: bool = False) -> BuildReport:

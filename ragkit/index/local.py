@@ -22,13 +22,14 @@ from ragkit.errors import InputError
 from ragkit.index.base import HYBRID_DEPTH, Index
 from ragkit.index.build import MANIFEST, PASSAGES, BuildReport, Plan, Write, existing, prepare, update
 from ragkit.index.changes import adding, deleting
+from ragkit.index.dense import DenseSettings
 from ragkit.index.filters import Filter
 from ragkit.index.folder import current_build
 from ragkit.index.fusion import Scored, fuse, reciprocal_rank_fusion
 from ragkit.index.manifest import FORMAT, Manifest, differences
 from ragkit.index.part import OpenPart, Selection
 from ragkit.index.parts import PARTS
-from ragkit.index.settings import DenseSettings, FusionSettings, SparseSettings
+from ragkit.index.settings import FusionSettings, SparseSettings
 from ragkit.index.store import PassageStore
 from ragkit.paths import project_dir
 
@@ -169,7 +170,7 @@ class LocalIndex(Index, LocalResource):
         assert self._build is not None  # noqa: S101 - set by manifest()
         try:
             for name, settings in self._settings.items():
-                self._open[name] = PARTS[name].open(settings, self._build / name)
+                self._open[name] = PARTS[name].open(self._build / name, settings)
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
                 f"the index in {self._build} is damaged ({error}); delete the folder and rebuild"
@@ -180,8 +181,6 @@ class LocalIndex(Index, LocalResource):
 
     def close(self) -> None:
         """Close the files; the next use takes the build that is current then."""
-        for part in self._open.values():
-            part.close()
         if self._store is not None:
             self._store.close()
         self._open = {}
@@ -265,7 +264,8 @@ class LocalIndex(Index, LocalResource):
 
     async def _rank(self, part: str, query: str, k: int, where: Filter | None) -> Scored:
         self.check_parts([part])
-        payload = await PARTS[part].query(self._settings[part], query)
+        make_query = PARTS[part].query
+        payload = query if make_query is None else await make_query(self._settings[part], query)
         args = {"query": query, "k": k} | ({} if where is None else {"where": where.data()})
         ranking: Scored = (await self.call(part, args, payload=payload)).value
         return ranking

@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ragkit.engine.component import Component
-from ragkit.models.base import Encoder
 
-Device = Literal["auto", "cpu", "cuda"]
 FusionMethod = Literal["reciprocal_rank", "weighted_sum"]
 Normalisation = Literal["min_max", "z_score", "none"]
 Bm25Method = Literal["lucene", "robertson", "atire", "bm25l", "bm25+"]
@@ -20,14 +18,6 @@ Stopwords = Literal[
     "chinese", "danish", "dutch", "english", "english_plus", "french", "german", "italian", "korean", "norwegian",
     "portuguese", "russian", "spanish", "swedish", "turkish",
 ]  # fmt: skip
-
-
-class DenseSettings(Component):
-    """The vectors of an index: cosine similarity, searched by FAISS."""
-
-    encoder: Encoder = Field(description="The model that turns passages and queries into vectors.")
-    factory: str = Field("Flat", min_length=1, description="A faiss.index_factory string; Flat is exact.")
-    device: Device = Field("auto", description="Where FAISS searches; auto takes a GPU if FAISS has one.")
 
 
 class SparseSettings(Component):

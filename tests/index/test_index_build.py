@@ -104,7 +104,7 @@ def test_a_damaged_or_foreign_manifest(ready, make, content):
     assert make().manifest().passages == len(TEXTS)
 
 
-@pytest.mark.parametrize("name", ["dense.faiss", "sparse/data.csc.index.npy"])
+@pytest.mark.parametrize("name", ["dense/vectors.faiss", "sparse/data.csc.index.npy"])
 def test_damaged_files_are_an_error(ready, make, name):
     (ready.report.folder / name).write_bytes(b"garbage")
     with pytest.raises(InputError, match="is damaged"):
