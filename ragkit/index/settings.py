@@ -28,9 +28,7 @@ class SparseSettings(Component):
     BM25L multiplies by the word's frequency once more than the paper and is not reproduced here.
     """
 
-    method: FusionMethod = Literal["reciprocal_rank", "weighted_sum"]
-Normalisation = Literal["min_max", "z_score", "none"]
-Bm25Method = Field("lucene", description="The variant of BM25.")
+    method: Bm25Method = Field("lucene", description="The variant of BM25.")
     stemmer: Stemmer | None = Field("english", description="A Snowball stemmer; null leaves words as they are.")
     stopwords: Stopwords | None = Field("english", description="A list of words to leave out; null keeps all.")
     k1: float = Field(1.5, ge=0, le=10, allow_inf_nan=False, description="How slowly repeated words saturate.")
