@@ -5,7 +5,8 @@ from ragkit.index.dense import DenseSettings
 from ragkit.index.fusion import reciprocal_rank_fusion
 from ragkit.index.local import LocalIndex
 from ragkit.index.manifest import Manifest
-from ragkit.index.settings import FusionSettings, SparseSettings
+from ragkit.index.settings import FusionSettings
+from ragkit.index.sparse import SparseSettings
 
 __all__ = [
     "BuildReport",

@@ -290,25 +290,24 @@ class _Part:
         return self.base is not None and self.store.layout == self.base.manifest.layout
 
     def _build(self, earlier: Path | None, folder: Path, work: Path, on_progress: OnProgress) -> dict[str, Any]:
-        """Continue the earlier part, or build from nothing with what can be salvaged of it."""
-        kind = PARTS[self.name]
+        """Continue the earlier part, or build one from nothing; return its facts."""
         folder.mkdir()
         work.mkdir(exist_ok=True)
-        positions = self.base.manifest.positions if self.base is not None else 0
-        start = positions if earlier is not None and self.kept is None else 0
+        covered = self.base.manifest.positions if self.base is not None and earlier is not None else 0
+        kept = None if earlier is None or self.kept is None else self.kept[self.kept < covered]
+        start = covered if kept is None else len(kept)
         total = len(self.store) - start
         growth = Growth(
             texts=self.store,
             work=work,
-            previous=earlier if self.kept is None else None,
+            previous=earlier,
             start=start,
             deleted=self.store.holes(),
-            on_done=lambda done: on_progress(self.name, done, total),
+            kept=kept,
+            on_done=lambda done: on_progress(self.name, min(done, total), total),
         )
         on_progress(self.name, 0, total)
-        if earlier is not None and self.kept is not None and kind.salvage is not None:
-            kind.salvage(self.settings, growth, earlier, np.where(self.kept < positions, self.kept, -1))
-        facts = dict(kind.build(self.settings, growth, folder))
+        facts = dict(PARTS[self.name].build(self.settings, growth, folder))
         on_progress(self.name, total, total)
         return facts
 

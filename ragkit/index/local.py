@@ -29,7 +29,8 @@ from ragkit.index.fusion import Scored, fuse, reciprocal_rank_fusion
 from ragkit.index.manifest import FORMAT, Manifest, differences
 from ragkit.index.part import OpenPart, Selection
 from ragkit.index.parts import PARTS
-from ragkit.index.settings import FusionSettings, SparseSettings
+from ragkit.index.settings import FusionSettings
+from ragkit.index.sparse import SparseSettings
 from ragkit.index.store import PassageStore
 from ragkit.paths import project_dir
 

@@ -37,6 +37,8 @@ class Growth:
         previous: the folder of this part in the build that is continued; None to build from nothing.
         start: the positions below it are covered by `previous`.
         deleted: positions that no search may return any more, ascending.
+        kept: where an index is packed (written anew without what was deleted): the positions in `previous` of the
+            passages below `start`; None where they have not moved.
         on_done: told how many of the passages from `start` on are done.
     """
 
@@ -45,6 +47,7 @@ class Growth:
     previous: Path | None = None
     start: int = 0
     deleted: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    kept: NDArray[np.int64] | None = None
     on_done: Callable[[int], None] = lambda done: None
 
     def pieces(self, size: int) -> Iterator[tuple[int, list[str]]]:

@@ -5,13 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ragkit.index.dense import DenseIndex, DenseSettings, build_dense, salvage_vectors
+from ragkit.index.dense import DenseIndex, DenseSettings, build_dense
 from ragkit.index.part import Growth, OpenPart
-from ragkit.index.settings import SparseSettings
-from ragkit.index.sparse import TOKEN_PATTERN
-from ragkit.index.sparse_adapter import SparseIndex, build_sparse
-from numpy.typing import NDArray
-import numpy as np
+from ragkit.index.sparse import ANALYSIS, SparseIndex, SparseSettings, build_sparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +20,6 @@ class PartKind:
         built_with: what the files depend on: the manifest keeps it, and another value is an error.
         searched_with: what rankings depend on beside the files.
         query: turns a query's text into what the part compares with passages; None where it takes the text.
-        salvage: fills the work folder of a build from nothing with what an earlier build has computed for its
-            passages, given that build's folder and the positions there (-1 for passages that it lacks).
     """
 
     build: Callable[[Any, Growth, Path], Mapping[str, Any]]
@@ -33,11 +27,14 @@ class PartKind:
     built_with: Callable[[Any], dict[str, Any]]
     searched_with: Callable[[Any], dict[str, Any]] = lambda settings: {}
     query: Callable[[Any, str], Awaitable[Any]] | None = None
-    salvage: Callable[[Any, Growth, Path, NDArray[np.int64]], None] | None = None
 
 
 async def _vector(settings: DenseSettings, query: str) -> Any:
     return await settings.encoder.embed(query)
+
+
+def _bm25(settings: SparseSettings) -> dict[str, Any]:
+    return settings.model_dump(exclude={"engine"}) | {"analysis": ANALYSIS}
 
 
 PARTS: dict[str, PartKind] = {
@@ -47,12 +44,7 @@ PARTS: dict[str, PartKind] = {
         DenseSettings.built_with,
         DenseSettings.searched_with,
         query=_vector,
-        salvage=salvage_vectors,
     ),
-    "sparse": PartKind(
-        build_sparse,
-        SparseIndex,
-        lambda settings: settings.model_dump() | {"token_pattern": TOKEN_PATTERN},
-    ),
+    "sparse": PartKind(build_sparse, SparseIndex, _bm25),
 }
 """All kinds of parts by their key under `index:`."""

@@ -2,7 +2,6 @@
 
 from ragkit.index.dense.building import build_dense
 from ragkit.index.dense.index import DenseIndex
-from ragkit.index.dense.salvage import salvage_vectors
 from ragkit.index.dense.settings import DenseSettings, Metric
 
-__all__ = ["DenseIndex", "DenseSettings", "Metric", "build_dense", "salvage_vectors"]
+__all__ = ["DenseIndex", "DenseSettings", "Metric", "build_dense"]

@@ -15,6 +15,7 @@ from ragkit.index.dense.facts import VECTORS, DenseFacts
 from ragkit.index.dense.factory import check_training, make, sample_size, train
 from ragkit.index.dense.flat_file import known_layout, write_flat
 from ragkit.index.dense.library import flat_vectors, is_flat, layers, load_faiss, reason
+from ragkit.index.dense.salvage import salvage
 from ragkit.index.dense.settings import DenseSettings
 from ragkit.index.dense.shards import SHARD, Shard, dimension_of, embed_shards
 from ragkit.index.part import Growth
@@ -35,6 +36,8 @@ def build_dense(settings: DenseSettings, growth: Growth, folder: Path) -> dict[s
         RagkitError: the encoder failed on a passage, or gave NaN.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if growth.kept is not None:
+        growth = salvage(settings, growth)
     before = DenseFacts.load(growth.previous) if growth.previous else None
     if growth.previous and growth.start == len(growth.texts):
         shutil.copyfile(growth.previous / VECTORS, folder / VECTORS)

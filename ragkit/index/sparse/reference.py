@@ -1,0 +1,45 @@
+"""BM25 by rank-bm25: slow and in memory, to check the scores of the other engine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.errors import need
+from ragkit.index.sparse.counts import Counts, read_vocabulary
+from ragkit.index.sparse.settings import REFERENCES, SparseSettings
+
+
+class ReferenceEngine:
+    """Passes the counted terms to the class of rank-bm25 that stands for the variant; its scores are left as they are.
+
+    Passages without any term of the query, and deleted ones, get 0 (BM25Plus gives them more).
+    """
+
+    def __init__(self, folder: Path, settings: SparseSettings) -> None:
+        rank_bm25 = need("rank_bm25", "rank-bm25", "engine: rank-bm25")
+        self._numbers, self._counts = read_vocabulary(folder), Counts.open(folder)
+        sizes, terms, frequencies, deleted = self._counts
+        self._present = np.delete(np.arange(len(sizes)), deleted)
+        words, ends = list(self._numbers), np.cumsum(sizes, dtype=np.int64)
+        corpus = [
+            [words[number] for number in np.repeat(terms[pairs], frequencies[pairs])]
+            for pairs in (slice(ends[position] - sizes[position], ends[position]) for position in self._present)
+        ]
+        constants = {"k1": settings.k1, "b": settings.b}
+        if settings.method != "robertson":
+            constants["delta"] = settings.delta
+        made = getattr(rank_bm25, REFERENCES[settings.method])
+        self._bm25 = made(corpus, **constants) if len(terms) else None  # it divides by the number of words
+
+    def scores(self, terms: Sequence[str]) -> tuple[NDArray[np.floating], float]:
+        """Return the score of each passage, and 0 (nothing is to be added)."""
+        scores = np.zeros(len(self._counts.sizes))
+        known = [term for term in terms if term in self._numbers]
+        if self._bm25 is not None and known:
+            scores[self._present] = self._bm25.get_scores(known)
+            holds = np.isin(self._counts.terms, [self._numbers[term] for term in known])
+            owners = np.repeat(np.arange(len(scores)), self._counts.sizes)
+            scores[np.bincount(owners, weights=holds, minlength=len(scores)) == 0] = 0
+        return scores, 0.0
