@@ -92,7 +92,7 @@ def _pages(pdf: Any, file: SourceFile, report: IngestReport, failures: tuple[typ
         if blocks:
             yield Page(number, tuple(reading_order(blocks)))
         else:
-            report.pages_without_text += 1
+            report.no_text(file.id, number)
 
 
 def _normalised(text: str) -> str:
