@@ -1,6 +1,7 @@
 """Build an index folder, continue the build that is there, or find that it is up to date."""
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -14,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit.documents import Chunking, IngestReport, SourceFile, chunk, load_documents
-from ragkit.documents.document import ChunkedDocument, Unreadable
+from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, Unreadable
+from ragkit.documents.ingest import IngestSettings, ingest_files
 from ragkit.engine.calls import OnProgress
 from ragkit.engine.component import Component
 from ragkit.errors import InputError
@@ -71,14 +72,18 @@ class Plan:
     Attributes:
         folder: where the index is kept.
         files: of the corpus.
-        chunking: how they are cut.
+        pdf: what is read from PDFs.
+        chunking: how documents are cut.
+        ingest: what reading may cost.
         parts: the settings of the parts, by name.
         settings: what the manifest keeps.
     """
 
     folder: Path
     files: Sequence[SourceFile]
+    pdf: PdfSettings
     chunking: Chunking
+    ingest: IngestSettings
     parts: Mapping[str, Component]
     settings: IndexSettings
 
@@ -174,27 +179,32 @@ class _Reading:
     """Reads the files that are new or have changed, and lets the documents of the others go."""
 
     def __init__(self, plan: Plan, base: Base | None, hashes: Mapping[str, str], on_progress: OnProgress) -> None:
-        self._plan = plan
+        self._plan, self._hashes, self._on_progress = plan, hashes, on_progress
         self._new, self._gone, self._changed = _changes(base.manifest.files if base else {}, hashes)
-        self._on_progress = on_progress
 
     def __call__(self, writer: StoreWriter) -> None:
+        plan = self._plan
         again = self._changed | (set(writer.clashing_files()) - self._gone)
         writer.expire_files(sorted(self._gone | again))
-        files = [file for file in self._plan.files if file.id in self._new or file.id in again]
+        files = [file for file in plan.files if file.id in self._new or file.id in again]
         self._on_progress("read", 0, len(files))
-        for number, file in enumerate(files, 1):
-            self._read(file, writer)
-            self._on_progress("read", number, len(files))
-
-    def _read(self, file: SourceFile, writer: StoreWriter) -> None:
-        report = IngestReport()
-        for document in load_documents([file], report):
-            try:
-                writer.put(file.id, ChunkedDocument(tuple(chunk(document, self._plan.chunking))))
-            except Unreadable as reason:
-                report.skip(file.id, str(reason))
-        writer.put_report(file.id, report)
+        done = itertools.count(1)
+        for file, report, documents in ingest_files(
+            files,
+            plan.pdf,
+            plan.chunking,
+            plan.folder / WORK / "ingest",
+            lambda file: self._on_progress("read", next(done), len(files)),
+            settings=plan.ingest,
+            hashes=self._hashes,
+        ):
+            for name, document in documents:
+                try:
+                    if writer.put(file.id, name, document):
+                        report.count(document)
+                except Unreadable as reason:
+                    report.skip(file.id, str(reason))
+            writer.put_report(file.id, report)
 
 
 def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, on_progress: OnProgress) -> None:

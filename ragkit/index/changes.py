@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from langchain_core.documents import Document
 
-from ragkit.documents import Block, Chunking, Page, SourceDocument, Unreadable, chunk
-from ragkit.documents.document import ChunkedDocument
+from ragkit.documents import Block, ChunkedDocument, Chunking, Page, SourceDocument, Unreadable, cut
 from ragkit.errors import InputError
 from ragkit.index.build import Write
 from ragkit.index.store_writer import StoreWriter
@@ -30,7 +29,7 @@ def adding(documents: Sequence[Document], chunking: Chunking, *, replace: bool =
             _expire(writer, [str(document.id) for document in documents])
         for document in documents:
             try:
-                writer.put(NO_FILE, _cut(document, chunking))
+                writer.put(NO_FILE, str(document.id), _cut(document, chunking))
             except Unreadable as reason:
                 raise InputError(f"document '{document.id}': {reason}") from None
 
@@ -52,4 +51,4 @@ def _cut(document: Document, chunking: Chunking) -> ChunkedDocument:
     name = str(document.id)
     metadata = {"source": name} | document.metadata | {"document": name}
     source = SourceDocument(name, (Page(None, (Block(document.page_content),)),), metadata)
-    return ChunkedDocument(tuple(chunk(source, chunking)))
+    return cut(source, chunking)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field, PrivateAttr, model_validator
 
-from ragkit.documents import Chunking, discover
+from ragkit.documents import Chunking, PdfSettings, discover
+from ragkit.documents.ingest import IngestSettings, reading_record
 from ragkit.engine.calls import LocalResource, OnProgress, Reply, Request
 from ragkit.engine.component import Component
 from ragkit.engine.registry import indexes
@@ -53,7 +54,9 @@ class LocalIndex(Index, LocalResource):
 
     documents: tuple[str, ...] = Field(description="Files or globs (PDF, text, Markdown, HTML, JSONL).")
     base: Path = Field(Path(), description="The folder that relative patterns start from.")
+    pdf: PdfSettings = Field(default_factory=PdfSettings, description="What is read from PDFs.")
     chunking: Chunking = Field(default_factory=Chunking, description="How documents are cut into passages.")
+    ingest: IngestSettings = Field(default_factory=IngestSettings, description="What reading documents may cost.")
     dense: DenseSettings | None = Field(None, description="Search by vectors.")
     sparse: SparseSettings | None = Field(None, description="Search by BM25.")
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="How rankings are merged.")
@@ -107,7 +110,7 @@ class LocalIndex(Index, LocalResource):
     def record(self) -> dict[str, Any]:
         """Return the settings as the manifest keeps them."""
         parts = {name: PARTS[name].built_with(settings) for name, settings in self._settings.items()}
-        return {"format": FORMAT, "chunking": self.chunking.model_dump(mode="json")} | parts
+        return {"format": FORMAT} | reading_record(self.pdf, self.chunking) | parts
 
     def prepare(self, on_progress: OnProgress) -> None:
         """Build the index if the folder does not hold it, or documents or settings have changed; see `report`.
@@ -237,7 +240,7 @@ class LocalIndex(Index, LocalResource):
 
     def _plan(self) -> Plan:
         files = discover(self.documents, self.base) if self.documents else []
-        return Plan(self.folder, files, self.chunking, self._settings, self.record())
+        return Plan(self.folder, files, self.pdf, self.chunking, self.ingest, self._settings, self.record())
 
     def _change(self, write: Write, reason: str) -> BuildReport:
         if self.documents:

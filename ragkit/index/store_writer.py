@@ -87,15 +87,17 @@ class StoreWriter:
                 missing.append(name)
         return missing
 
-    def put(self, file: str, document: ChunkedDocument) -> None:
+    def put(self, file: str, name: str, document: ChunkedDocument) -> bool:
         """Add a document, or replace the expired one of its id; one that is the same as before keeps its positions.
+
+        Returns:
+            Whether it has any passages; if not, it is left out.
 
         Raises:
             Unreadable: an earlier document has its id, or its metadata are no JSON.
         """
         if not document.passages:
-            return
-        name = str(document.passages[0].metadata["document"])
+            return False
         passages, parents = (_rows(group) for group in (document.passages, document.parents))
         digest = hashlib.sha256(json.dumps([passages, parents]).encode()).digest()
         owner = self._owner(name)
@@ -103,9 +105,10 @@ class StoreWriter:
             self._make_room(name, file, owner)
             if owner.hash == digest:
                 self._db.execute("UPDATE documents SET file = ? WHERE id = ?", (file, name))
-                return
+                return True
             self._remove(name, owner)
         self._append(name, file, digest, passages, parents)
+        return True
 
     def put_report(self, file: str, report: IngestReport) -> None:
         """Keep what was read of a file and what was not."""
