@@ -83,13 +83,17 @@ def ingest_files(
     """Read and cut files and return them in their order, whatever the number of workers; see `ingest`."""
     settings = settings or IngestSettings()
     work.mkdir(parents=True, exist_ok=True)
+    unlimited = sys.platform != "linux" and not _is_small(files)
     finished: dict[int, _Outcome] = {}
     position = 0
     for number, outcome in _read_all(files, reading_record(pdf, chunking), work, settings, hashes or {}):
         finished[number] = outcome
         on_file(files[number])
         while position in finished:
-            yield _hand_out(files[position], finished.pop(position))
+            read = _hand_out(files[position], finished.pop(position))
+            if unlimited:
+                read.report.note("the memory of readers is not limited on this system")
+            yield read
             position += 1
 
 
@@ -126,8 +130,6 @@ def ingest(
         OSError: `work` cannot be written.
     """
     begun = time.monotonic()
-    if sys.platform != "linux" and not _is_small(files):
-        report.note("the memory of readers is not limited on this system")
     seen: set[str] = set()
     try:
         for file, own, documents in ingest_files(

@@ -3,11 +3,13 @@
 import hashlib
 import itertools
 import json
+import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ from ragkit.index.part import Growth
 from ragkit.index.parts import PARTS
 from ragkit.index.store import PassageStore
 from ragkit.index.store_writer import StoreWriter, pack
+
+_LOG = logging.getLogger(__name__)
 
 MANIFEST, INGEST, PASSAGES, FACTS = "manifest.json", "ingest.json", "passages.sqlite", "part.json"
 
@@ -188,7 +192,7 @@ class _Reading:
         writer.expire_files(sorted(self._gone | again))
         files = [file for file in plan.files if file.id in self._new or file.id in again]
         self._on_progress("read", 0, len(files))
-        done = itertools.count(1)
+        done, reused = itertools.count(1), 0
         for file, report, documents in ingest_files(
             files,
             plan.pdf,
@@ -204,7 +208,10 @@ class _Reading:
                         report.count(document)
                 except Unreadable as reason:
                     report.skip(file.id, str(reason))
-            writer.put_report(file.id, report)
+            reused += report.reused
+            writer.put_report(file.id, replace(report, reused=0))  # which says something of this build only
+        if reused:
+            _LOG.info("%d files had been read by an interrupted build", reused)
 
 
 def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, on_progress: OnProgress) -> None:
@@ -212,10 +219,12 @@ def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, 
     work = plan.folder / WORK
     work.mkdir(exist_ok=True)
     order = {file.id: rank for rank, file in enumerate(plan.files)}
+    begun = time.monotonic()
     with StoreWriter(work / PASSAGES, base and base.folder / PASSAGES, order) as writer:
         write(writer)
         writer.finish()
         ingest = writer.report()
+    ingest.seconds = time.monotonic() - begun
     kept = _pack(work) if base else None
     with closing(PassageStore(work / PASSAGES)) as store:
         if not store.passages:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,10 @@ import numpy as np
 
 from ragkit.errors import InputError, RagkitError
 from ragkit.index.dense.embedding import Vectors
-from ragkit.index.dense.facts import VECTORS, DenseFacts
 from ragkit.index.dense.factory import check_training, make, sample_size, train
+from ragkit.index.dense.facts import VECTORS, DenseFacts
 from ragkit.index.dense.flat_file import known_layout, write_flat
 from ragkit.index.dense.library import flat_vectors, is_flat, layers, load_faiss, reason
-from ragkit.index.dense.salvage import salvage
 from ragkit.index.dense.settings import DenseSettings
 from ragkit.index.dense.shards import SHARD, Shard, dimension_of, embed_shards
 from ragkit.index.part import Growth
@@ -36,10 +35,10 @@ def build_dense(settings: DenseSettings, growth: Growth, folder: Path) -> dict[s
         RagkitError: the encoder failed on a passage, or gave NaN.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if growth.kept is not None:
-        growth = salvage(settings, growth)
     before = DenseFacts.load(growth.previous) if growth.previous else None
-    if growth.previous and growth.start == len(growth.texts):
+    if before and growth.kept is not None and not _is_written_straight(make(settings.factory, before.dimension, settings.metric)):
+        growth, before = replace(growth, previous=None, start=0, kept=None), None  # codes and graphs cannot be picked
+    if growth.previous and growth.kept is None and growth.start == len(growth.texts):
         shutil.copyfile(growth.previous / VECTORS, folder / VECTORS)
         assert before is not None  # noqa: S101 - read above
         before.save(folder)
@@ -61,7 +60,7 @@ def build_dense(settings: DenseSettings, growth: Growth, folder: Path) -> dict[s
     if dimension is None:
         raise RagkitError("there are no passages to embed")
     index = make(settings.factory, dimension, settings.metric)
-    if is_flat(load_faiss(), index) and known_layout(load_faiss(), index):
+    if _is_written_straight(index):
         _write_flat(index, growth, shards, folder / VECTORS)
     else:
         _write(_filled(settings, index, growth, shards), folder / VECTORS)
@@ -70,6 +69,10 @@ def build_dense(settings: DenseSettings, growth: Growth, folder: Path) -> dict[s
     facts = DenseFacts(dimension, max(longest, before.longest if before else 0.0))
     facts.save(folder)
     return asdict(facts)
+
+
+def _is_written_straight(index: Any) -> bool:
+    return is_flat(load_faiss(), index) and known_layout(load_faiss(), index)
 
 
 def _write_flat(empty: Any, growth: Growth, shards: Sequence[Shard], path: Path) -> None:
@@ -81,7 +84,8 @@ def _write_flat(empty: Any, growth: Growth, shards: Sequence[Shard], path: Path)
             index = faiss.read_index(str(growth.previous / VECTORS), faiss.IO_FLAG_MMAP_IFC)
             vectors = flat_vectors(faiss, index)
             for first in range(0, growth.start, SHARD):
-                yield vectors[first : min(first + SHARD, growth.start)]
+                rows = slice(first, min(first + SHARD, growth.start))
+                yield vectors[rows] if growth.kept is None else vectors[growth.kept[rows]]
 
     added = (shard.read(empty.d) for shard in shards)
     write_flat(faiss, empty, len(growth.texts), chain(earlier(), added), path)

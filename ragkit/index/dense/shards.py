@@ -49,6 +49,8 @@ def embed_shards(settings: DenseSettings, growth: Growth) -> Iterator[Shard]:
         RagkitError: the encoder failed on a passage, gave NaN, or vectors of several dimensions.
     """
     growth.work.mkdir(parents=True, exist_ok=True)
+    scaled = settings.metric == "cosine"
+    key = json.dumps([settings.encoder.describe(), scaled], sort_keys=True, default=str)
     deleted = set(growth.deleted.tolist())
     done = 0
     for first, texts in growth.pieces(SHARD):
@@ -56,15 +58,15 @@ def embed_shards(settings: DenseSettings, growth: Growth) -> Iterator[Shard]:
         kept = [text for text, alive in zip(texts, live, strict=True) if alive]
         path = None
         if kept:
-            path = shard_path(settings, growth, kept)
+            path = growth.work / f"{_digest(key, kept)}.npy"
             if not _holds(path, len(kept)):
                 names = [f"passage {first + offset + 1}" for offset in np.flatnonzero(live)]
                 on_done = _shifted(growth.on_done, done)
                 vectors = embed_passages(settings.encoder, kept, names, on_done)
-                if settings.metric == "cosine":
+                if scaled:
                     for row in vectors:
                         row[:] = unit(row)
-                write_shard(path, vectors)
+                _write(path, vectors)
         done += len(texts)
         growth.on_done(done)
         yield Shard(first, live, path)
@@ -86,12 +88,10 @@ def _shifted(on_done: Callable[[int], None], before: int) -> Callable[[int], Non
     return lambda done: on_done(before + done)
 
 
-def shard_path(settings: DenseSettings, growth: Growth, texts: Sequence[str]) -> Path:
-    """Return where the vectors of some passages are kept."""
-    key = json.dumps([settings.encoder.describe(), settings.metric == "cosine"], sort_keys=True, default=str)
+def _digest(key: str, texts: Sequence[str]) -> str:
     digest = hashlib.sha256(key.encode())
     digest.update(json.dumps(texts).encode())
-    return growth.work / f"{digest.hexdigest()}.npy"
+    return digest.hexdigest()
 
 
 def _holds(path: Path, rows: int) -> bool:
@@ -103,8 +103,7 @@ def _holds(path: Path, rows: int) -> bool:
     return vectors.ndim == 2 and len(vectors) == rows and vectors.dtype == np.float32
 
 
-def write_shard(path: Path, vectors: Vectors) -> None:
-    """Write a shard, so that it is there whole or not at all."""
+def _write(path: Path, vectors: Vectors) -> None:
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
         np.save(file, vectors, allow_pickle=False)
