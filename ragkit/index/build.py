@@ -123,9 +123,7 @@ def _build(plan: Plan, hashes: dict[str, str], on_progress: OnProgress) -> None:
         if plan.dense is not None:
             total = len(texts)
             on_progress("embed", 0, total)
-            growth = Growth(
-                _Texts(texts), plan.folder / "work", on_done=lambda done: on_progress("embed", done, total)
-            )
+            growth = Growth(_Texts(texts), plan.folder / "work", on_done=lambda done: on_progress("embed", done, total))
             dimension = build_dense(plan.dense, growth, temporary / VECTORS)["dimension"]
             shutil.rmtree(plan.folder / "work")
         on_progress("index", parts - 2 if plan.sparse else parts - 1, parts)

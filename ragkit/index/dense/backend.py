@@ -33,8 +33,12 @@ class Backend(Protocol):
     precision_used: str
     graph_width: int | None
 
+    def selects(self, queries: int, allowed: Selection) -> bool:
+        """Tell whether a search of so many queries leaves out what is not allowed; else the caller drops it."""
+        ...
+
     def find(self, queries: Vectors, fetch: int, allowed: Selection | None) -> Found:
-        """Return up to `fetch` candidates of each query. Positions that are not allowed may be among them."""
+        """Return up to `fetch` candidates of each query."""
         ...
 
 
@@ -57,37 +61,33 @@ class FaissCpu:
             self._steps = [faiss.downcast_VectorTransform(chain.at(number)) for number in range(chain.size())]
             self._core = faiss.downcast_index(self._core.index)
         self.graph_width = ef_search(index)
+        self._has_selector = restricted(self._core, faiss.IDSelectorAll(), everywhere=False) is not None
 
     def find(self, queries: Vectors, fetch: int, allowed: Selection | None) -> Found:
         for step in self._steps:
             queries = np.concatenate([step.apply(query[None]) for query in queries])
-        if allowed is None or self._needs_no_selector(queries, allowed):
-            scores, positions = self._core.search(queries, fetch)
-        else:
-            chosen, few = selector(allowed), float(allowed.mean()) < _FEW
-            index = self._core
+        parameters, index = None, self._core
+        if allowed is not None and self.selects(len(queries), allowed):
+            few = float(allowed.mean()) < _FEW
             if few and isinstance(index, self._faiss.IndexHNSW):
                 # A graph finds its way over passages that are not wanted: where they are most, a scan costs less.
                 index = self._faiss.downcast_index(index.storage)
-            parameters = restricted(index, chosen, everywhere=few)
-            scores, positions = index.search(queries, fetch, params=parameters)
+            parameters = restricted(index, selector(allowed), everywhere=few)
+        scores, positions = index.search(queries, fetch, params=parameters)
         return self._sign * scores, positions
 
-    def _needs_no_selector(self, queries: Vectors, allowed: Selection) -> bool:
-        """Tell whether to search without the selector and drop what is not allowed.
-
-        FAISS has no selector for fast scan, and compares with a Flat index pair by pair where it has one: a few
-        deleted passages would slow large batches down.
-        """
-        flat = isinstance(self._core, self._faiss.IndexFlat)
-        return flat and len(queries) >= _BLAS_BATCH and float(allowed.mean()) > 1 - _FEW
+    def selects(self, queries: int, allowed: Selection) -> bool:
+        if isinstance(self._core, self._faiss.IndexFlat):
+            # With a selector FAISS compares pair by pair: a few deletions would slow large batches down.
+            return queries < _BLAS_BATCH or float(allowed.mean()) < 1 - _FEW
+        return self._has_selector
 
 
 class FaissGpu:
     """FAISS on a GPU; what it cannot do (more than 2,048 results) is done by the CPU index beside it."""
 
     device_used = "cuda, faiss"
-    graph_width = None
+    graph_width: int | None = None
 
     def __init__(self, index: Any, precision: Precision) -> None:
         faiss = load_faiss()
@@ -111,7 +111,9 @@ class FaissGpu:
 
     def find(self, queries: Vectors, fetch: int, allowed: Selection | None) -> Found:
         if fetch > _FAISS_GPU_MOST:
-            return self._beside.find(queries, fetch, allowed)
-        # FAISS has no selectors on a GPU: what is not allowed is dropped by the caller, who asks for more.
+            return self._beside.find(queries, fetch, None)
         scores, positions = self._index.search(queries, fetch)
         return self._sign * scores, positions
+
+    def selects(self, queries: int, allowed: Selection) -> bool:
+        return False  # FAISS has no selectors on a GPU

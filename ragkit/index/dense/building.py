@@ -11,8 +11,8 @@ import numpy as np
 
 from ragkit.errors import InputError, RagkitError
 from ragkit.index.dense.embedding import Vectors
-from ragkit.index.dense.facts import VECTORS, DenseFacts
 from ragkit.index.dense.factory import check_training, make, sample_size, train
+from ragkit.index.dense.facts import VECTORS, DenseFacts
 from ragkit.index.dense.flat_file import known_layout, write_flat
 from ragkit.index.dense.library import flat_vectors, is_flat, layers, load_faiss, reason
 from ragkit.index.dense.settings import DenseSettings

@@ -79,7 +79,7 @@ def train(factory: str, index: Any, sample: Vectors) -> None:
     for layer in layers(faiss, index):
         # FAISS would write its advice to the terminal, once for each part of each quantiser; see check_training.
         for quantiser in (layer, getattr(layer, "pq", None)):
-            if hasattr(quantiser, "cp"):
+            if quantiser is not None and hasattr(quantiser, "cp"):
                 quantiser.cp.min_points_per_centroid = 1
     try:
         index.train(np.ascontiguousarray(sample))
@@ -96,7 +96,7 @@ def _centroids(factory: str, index: Any) -> int:
     """Return the largest number of centroids that one k-means of the index's training finds."""
     ivf = load_faiss().try_extract_index_ivf(index)
     bits = [int(found or 8) for found in re.findall(r"(?<![A-Z])O?PQ\d+(?:_\d+)?(?:x(\d+))?", factory)]
-    return max(ivf.nlist if ivf is not None else 1, *(2**each for each in bits), 1)
+    return max(1, int(ivf.nlist) if ivf is not None else 1, *(1 << each for each in bits))
 
 
 def _parts_do_not_fit(factory: str, dimension: int) -> bool:

@@ -53,7 +53,7 @@ def restricted(index: Any, chosen: Any, *, everywhere: bool) -> Any | None:
         everywhere: visit all cells of an IVF.
 
     Returns:
-        None where FAISS has no selector for this kind of index (fast scan without IVF).
+        None where FAISS has no selector for this kind of index (product quantisers and fast scan without IVF).
     """
     faiss = load_faiss()
     outer = faiss.downcast_index(index)
@@ -72,11 +72,7 @@ def restricted(index: Any, chosen: Any, *, everywhere: bool) -> Any | None:
         return faiss.SearchParametersIVF(sel=chosen, nprobe=nprobe, max_codes=outer.max_codes)
     if isinstance(outer, faiss.IndexHNSW):
         return faiss.SearchParametersHNSW(sel=chosen, efSearch=outer.hnsw.efSearch)
-    if isinstance(outer, faiss.IndexPQ):
-        return faiss.SearchParametersPQ(
-            sel=chosen, search_type=outer.search_type, polysemous_ht=outer.polysemous_ht
-        )
-    if isinstance(outer, faiss.IndexFastScan):
+    if isinstance(outer, (faiss.IndexPQ, faiss.IndexFastScan)):
         return None
     return faiss.SearchParameters(sel=chosen)
 

@@ -1,4 +1,4 @@
-"""From candidates to rankings that do not depend on the batch, on the length asked for, or on FAISS's choice of ties."""
+"""From candidates to rankings that depend neither on the batch nor on the length asked for nor on the choice of ties."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ def rank(
     if k == 0:
         return rankings
     rows = np.arange(len(queries))
-    fetch = _first_fetch(backend, k, allowed, total)
+    fetch = _first_fetch(backend, len(queries), k, allowed, total)
     while len(rows):
         step = max(1, _CELLS // fetch)
         unsettled = []
@@ -63,14 +63,12 @@ def rank(
     return rankings
 
 
-def _first_fetch(backend: Backend, k: int, allowed: Selection | None, total: int) -> int:
+def _first_fetch(backend: Backend, queries: int, k: int, allowed: Selection | None, total: int) -> int:
     wanted = k + _SPARE
     if backend.graph_width is not None:  # a longer list than the graph keeps would make it search wider
         wanted = max(k + 1, min(wanted, backend.graph_width))
-    if allowed is not None:
-        share = float(allowed.mean())
-        # Backends that know no selector drop the others; those that do, find no more than there are.
-        wanted = int(wanted / share) + 1 if share > 0.5 else wanted  # noqa: PLR2004 - beyond it, ask again
+    if allowed is not None and not backend.selects(queries, allowed):
+        wanted = int(wanted * total / allowed.sum()) + 1
     return min(total, wanted)
 
 

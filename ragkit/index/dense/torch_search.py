@@ -40,7 +40,7 @@ class TorchSearch:
         InputError: not even one block fits.
     """
 
-    graph_width = None
+    graph_width: int | None = None
 
     def __init__(
         self, vectors: Vectors, metric: Metric, device: str, precision: Precision, memory: int | None = None
@@ -93,6 +93,9 @@ class TorchSearch:
         if self._metric == "l2":
             found_scores -= (sent * sent).sum(1, keepdim=True)
         return _padded(found_scores.cpu().numpy(), found_places.cpu().numpy(), fetch)
+
+    def selects(self, queries: int, allowed: Selection) -> bool:
+        return True
 
     def _compare(self, queries: Any, block: Any) -> Any:
         """Return scores, float32, shape (queries, block); those of l2 lack minus the query's squared length."""
