@@ -28,7 +28,7 @@ from ragkit.index.filters import Filter
 from ragkit.index.folder import current_build
 from ragkit.index.fusion import Scored, fuse, reciprocal_rank_fusion
 from ragkit.index.manifest import FORMAT, Manifest, differences
-from ragkit.index.part import OpenPart, Selection
+from ragkit.index.part import OnDevice, OpenPart, Selection
 from ragkit.index.parts import PARTS
 from ragkit.index.settings import FusionSettings
 from ragkit.index.sparse import SparseSettings
@@ -107,6 +107,15 @@ class LocalIndex(Index, LocalResource):
         """What the last `prepare` or change found or did; None before it."""
         return self._report
 
+    @property
+    def devices(self) -> dict[str, str]:
+        """Where the open parts that use a device are searched, and in which precision, by the part's name."""
+        return {
+            name: f"{part.device_used}, {part.precision_used}"
+            for name, part in self._open.items()
+            if isinstance(part, OnDevice)
+        }
+
     def record(self) -> dict[str, Any]:
         """Return the settings as the manifest keeps them."""
         parts = {name: PARTS[name].built_with(settings) for name, settings in self._settings.items()}
@@ -179,6 +188,8 @@ class LocalIndex(Index, LocalResource):
             raise InputError(
                 f"the index in {self._build} is damaged ({error}); delete the folder and rebuild"
             ) from None
+        for name, used in self.devices.items():
+            _LOG.info("%s is searched on %s", name, used)
         if len(holes := store.holes()):
             self._live = np.ones(len(store), np.bool_)
             self._live[holes] = False
