@@ -91,3 +91,9 @@ class ProgressBars:
     ) -> None:
         if self._tasks:
             self._bars.stop()
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text in one line, cut to a length."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"

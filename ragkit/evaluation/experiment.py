@@ -15,7 +15,7 @@ from ragkit.engine.calls import OnProgress, QuestionContext
 from ragkit.engine.component import Component
 from ragkit.engine.controls import steps_of
 from ragkit.engine.memory import Memory
-from ragkit.engine.run import Prediction, parts, resources
+from ragkit.engine.run import Asked, Prediction, parts, resources
 from ragkit.engine.run_folder import RunFolder, read_lines, replace_file
 from ragkit.errors import InputError
 from ragkit.evaluation.metrics import parse_metric
@@ -99,7 +99,7 @@ def run_experiment(
             on_folder(folder.path)
         remembers = any(isinstance(part, Memory) for part in parts(pipeline.nodes))
         done = {} if remembers else dict(folder.finished)  # a memory is filled again, from the cache
-        todo = [(question.id, question.question) for question in asked if question.id not in done]
+        todo = [Asked(q.id, q.question, q.vars) for q in asked if q.id not in done]
         answered = len(done)
 
         def on_prediction(prediction: Prediction, context: QuestionContext) -> None:

@@ -32,6 +32,7 @@ class Question:
         type: the set's own kind of question (`bridge`, `table` ...), or an empty string.
         answerable: False when the right thing is to abstain; `answers` then hold at most a remark.
         extra: the row's further fields.
+        vars: variables that the question's state starts with, such as a filter for `where`; never gold.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Question:
     type: str = ""
     answerable: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
+    vars: dict[str, Any] = field(default_factory=dict)
 
 
 class _Row(BaseModel):
@@ -54,13 +56,14 @@ class _Row(BaseModel):
     supporting_ids: list[Text] = []
     type: str = ""
     answerable: bool = True
+    vars: dict[str, Any] = {}
 
 
 def read_questions(path: str | Path, limit: int | None = None) -> list[Question]:
     """Read questions from a `.jsonl` or `.jsonl.gz` file, one JSON object a line; blank lines are skipped.
 
-    A row needs `question`; it may have `id`, `answers`, `supporting_ids`, `type`, `answerable` and any further
-    fields. A row without an id gets `q<line number>` (from 1), which stays the same as long as the file does.
+    A row needs `question`; it may have `id`, `answers`, `supporting_ids`, `type`, `answerable`, `vars` and any
+    further fields. A row without an id gets `q<line number>` (from 1), which stays the same as long as the file does.
 
     Args:
         path: the file.
@@ -131,6 +134,7 @@ def question_of(row: Any, number: int) -> Question:
         type=checked.type,
         answerable=checked.answerable,
         extra=checked.model_extra or {},
+        vars=checked.vars,
     )
 
 

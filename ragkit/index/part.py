@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,4 +67,19 @@ class OpenPart(Protocol):
             k: the longest ranking.
             allowed: the passages that may be returned (filters, deletions); None for all.
         """
+        ...
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A part that is searched on a device of the machine."""
+
+    @property
+    def device_used(self) -> str:
+        """Where it is searched: `cpu`, `cuda, faiss` ..."""
+        ...
+
+    @property
+    def precision_used(self) -> str:
+        """How its numbers are kept there: `float32` or `float16`."""
         ...

@@ -8,9 +8,11 @@ from typing import Any
 
 from ragkit.documents.document import Block, IngestReport, Page, SourceDocument, SourceFile, Unreadable
 from ragkit.documents.layout import reading_order
+from ragkit.documents.pdf.settings import PdfSettings
 from ragkit.documents.text import clean
 from ragkit.errors import need
 
+_DEFAULT = PdfSettings()
 _LINE_END_HYPHEN = re.compile(r"(\w+)[-\u2010\u00ad]\n(\w+)")
 _HYPHENATED = re.compile(r"\w+[-\u2010]\w+")
 _WRAPPED_LINE = 30
@@ -18,7 +20,7 @@ _WRAPPED_LINE = 30
 _BULLETS = str.maketrans("\uf0b7\uf0a7", "••")
 
 
-def read_pdf(file: SourceFile, report: IngestReport) -> Iterator[SourceDocument]:
+def read_pdf(file: SourceFile, report: IngestReport, settings: PdfSettings = _DEFAULT) -> Iterator[SourceDocument]:
     """Read a PDF as one document with a page per page that holds text.
 
     Pages without text are counted in the report; a damaged page is noted there and left out.
@@ -90,7 +92,7 @@ def _pages(pdf: Any, file: SourceFile, report: IngestReport, failures: tuple[typ
         if blocks:
             yield Page(number, tuple(reading_order(blocks)))
         else:
-            report.pages_without_text += 1
+            report.no_text(file.id, number)
 
 
 def _normalised(text: str) -> str:
