@@ -1,6 +1,7 @@
 """What an index of so many vectors costs as Flat, float16, IVF, HNSW and PQ, and what of it fits this machine.
 
-OPQ before a product quantiser costs d x d numbers more, a long training, and gives some recall back.
+`np` leaves out a long training that only polysemous search (the parameter ht) needs. OPQ before a product quantiser
+costs d x d numbers more, a long training as well, and gives some recall back.
 Bytes follow from the layouts of FAISS's files, which hold what FAISS holds in memory. They do not count the texts.
 """
 
@@ -171,7 +172,7 @@ def _rows(n: int, d: int) -> list[PlanRow]:
             more=2 * graph, search={"efSearch": 64},
         ),
         row(
-            f"IVF{cells},PQ{parts}", codes, "put into the nearest cell and coded",
+            f"IVF{cells},PQ{parts}np", codes, "put into the nearest cell and coded",
             probes / cells * codes + coarse,
             gpu=codes, more=2 * codes + sample, needs=max(cells, _PQ_CENTROIDS), search=probing,
         ),

@@ -32,10 +32,10 @@ def test_a_million():
         ("SQfp16", "float32"),
         ("IVF4096,Flat", "float32"),
         ("HNSW32", "float32"),
-        ("IVF4096,PQ48", "float32"),
+        ("IVF4096,PQ48np", "float32"),
     ]
     assert rows["Flat", "float32"].disk == 1_536_000_000 == 2 * rows["Flat", "float16"].vram
-    assert rows["IVF4096,PQ48", "float32"].needs == 4096
+    assert rows["IVF4096,PQ48np", "float32"].needs == 4096
     assert rows["HNSW32", "float32"].vram is None
     assert all(all(row.fits.values()) for row in rows.values() if row.vram is not None)
 
@@ -56,7 +56,7 @@ def test_recall_on_a_sample():
     rows = plan(1_000_000, 32, clustered(2000), ROOMY)
     recalls = {row.factory: row.recall for row in rows}
     assert rows[0].recall == 1 and rows[1].recall > 0.97 and recalls["HNSW32"] > 0.9
-    assert 0.2 < recalls["IVF4096,PQ4"] < recalls["IVF4096,Flat"] <= 1
+    assert 0.2 < recalls["IVF4096,PQ4np"] < recalls["IVF4096,Flat"] <= 1
     assert plan(1000, 32, clustered(200), ROOMY)[-1].recall is None  # too few to train on
     assert plan(1000, 32, clustered(300) * 9, ROOMY, "l2")[0].recall == 1
 
