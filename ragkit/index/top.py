@@ -8,19 +8,27 @@ from ragkit.index.part import Ranking, Selection
 _STRETCH = 256
 
 
-def best(scores: NDArray[np.floating], k: int, allowed: Selection | None = None, base: float = 0.0) -> Ranking:
-    """Return the k positions with the highest scores above 0.
+def best(
+    scores: NDArray[np.floating],
+    k: int,
+    allowed: Selection | None = None,
+    *,
+    base: float = 0.0,
+    floor: float = 0.0,
+) -> Ranking:
+    """Return the k positions with the highest scores above `floor`.
 
     Args:
         scores: by position.
         k: the most positions.
         allowed: the positions that may be returned; None for all.
         base: is added to the scores that are returned.
+        floor: the score of positions that do not match.
     """
     if allowed is not None:
-        scores = np.where(allowed, scores, 0)
+        scores = np.where(allowed, scores, floor)
     bound = _bound(scores, k)
-    found = np.flatnonzero(scores >= bound if bound > 0 else scores > 0)
+    found = np.flatnonzero(scores >= bound if bound > floor else scores > floor)
     if len(found) > k:
         least = np.partition(scores[found], -k)[-k]
         found = found[scores[found] >= least]
@@ -36,6 +44,6 @@ def _bound(scores: NDArray[np.floating], k: int) -> float:
     """
     stretches = len(scores) // _STRETCH
     if stretches < k:
-        return 0.0
+        return -np.inf
     maxima = scores[: stretches * _STRETCH].reshape(stretches, _STRETCH).max(axis=1)
     return float(np.partition(maxima, -k)[-k])

@@ -4,6 +4,10 @@ from ragkit.models.langchain_embeddings import LangChainEncoder
 from ragkit.models.langchain_models import LangChainModel, OpenAIModel
 from ragkit.models.scripted import HashEncoder, OverlapReranker, ScriptedModel
 from ragkit.models.sentence_transformers_models import CrossEncoderReranker, SentenceTransformerEncoder
+from ragkit.models.sparse_and_multi_vector import (
+    SentenceTransformerMultiVectorEncoder,
+    SentenceTransformerSparseEncoder,
+)
 from ragkit.models.transformers_lm import TransformersModel
 
 __all__ = [
@@ -15,5 +19,7 @@ __all__ = [
     "OverlapReranker",
     "ScriptedModel",
     "SentenceTransformerEncoder",
+    "SentenceTransformerMultiVectorEncoder",
+    "SentenceTransformerSparseEncoder",
     "TransformersModel",
 ]

@@ -15,10 +15,10 @@ from ragkit.models.devices import DEVICE_PATTERN, Dtype, check, resolve_device, 
 from ragkit.models.embedded import identify, locate, quiet_transformers
 
 _CHARACTERS_PER_TOKEN = 4
-_NOT_NUMBERS = "the model's output is not numbers (NaN or infinite): try dtype: float32"
+NOT_NUMBERS = "the model's output is not numbers (NaN or infinite): try dtype: float32"
 
 
-class _SentenceTransformersResource(LocalResource):
+class SentenceTransformersResource(LocalResource):
     """What encoders and rerankers share.
 
     Attributes:
@@ -93,7 +93,7 @@ class _SentenceTransformersResource(LocalResource):
 
 
 @models.register("sentence-transformers")
-class SentenceTransformerEncoder(Encoder, _SentenceTransformersResource):
+class SentenceTransformerEncoder(Encoder, SentenceTransformersResource):
     """An encoder of sentence-transformers. Texts longer than `max_length` are cut, as is usual for encoders.
 
     Pooling follows from the model's own files, and so from its revision.
@@ -134,13 +134,13 @@ class SentenceTransformerEncoder(Encoder, _SentenceTransformersResource):
         ).astype(np.float32)
         finite = np.isfinite(vectors).all(axis=1)
         return [
-            Reply(vector, prompt_tokens=request.size) if good else RagkitError(_NOT_NUMBERS)
+            Reply(vector, prompt_tokens=request.size) if good else RagkitError(NOT_NUMBERS)
             for vector, good, request in zip(vectors, finite, batch, strict=True)
         ]
 
 
 @models.register("cross-encoder")
-class CrossEncoderReranker(Reranker, _SentenceTransformersResource):
+class CrossEncoderReranker(Reranker, SentenceTransformersResource):
     """A cross-encoder of sentence-transformers with one score per pair, on the model's own scale."""
 
     def fingerprint(self) -> str:
@@ -158,6 +158,6 @@ class CrossEncoderReranker(Reranker, _SentenceTransformersResource):
         pairs = [(request.args["query"], request.args["text"]) for request in batch]
         scores = self._weights.predict(pairs, batch_size=len(pairs), show_progress_bar=False)
         return [
-            Reply(float(score), prompt_tokens=request.size) if np.isfinite(score) else RagkitError(_NOT_NUMBERS)
+            Reply(float(score), prompt_tokens=request.size) if np.isfinite(score) else RagkitError(NOT_NUMBERS)
             for score, request in zip(scores, batch, strict=True)
         ]

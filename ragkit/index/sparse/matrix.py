@@ -1,19 +1,20 @@
 """The scores of all (passage, term) pairs, computed ahead and sorted by term, in the files of bm25s.
 
 bm25s counts and scores passage by passage in Python; here the same scores come from whole arrays, in blocks, so that
-the memory needed does not grow with the number of passages.
+the memory needed does not grow with the number of pairs.
 
 Source: Lu 2024, BM25S: orders of magnitude faster lexical search via eager sparse scoring, arXiv 2407.03618.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.errors import need
+from ragkit.index.inverted import Triple, write_inverted
 from ragkit.index.sparse.counts import Counts
 from ragkit.index.sparse.settings import SparseSettings
 from ragkit.index.sparse.variants import absent, frequency_weight, idf
@@ -27,56 +28,36 @@ def write_matrix(settings: SparseSettings, terms: int, folder: Path) -> None:
         terms: size of the vocabulary.
         folder: holds the counts.
     """
-    counts = Counts.open(folder)
-    passages = len(counts.sizes) - len(counts.deleted)
+    counts = Counts(folder)
     holders, lengths = _statistics(counts, terms)
-    idfs = idf(settings, passages, holders)
+    idfs = idf(settings, counts.present, holders)
     floor = absent(settings, idfs)
-    mean = lengths.sum() / max(passages, 1)
-    relative = lengths / mean if mean > 0 else lengths
-    heads = np.zeros(terms + 1, np.int64)
-    np.cumsum(holders, out=heads[1:])
-    np.save(folder / "indptr.csc.index.npy", heads)
     if floor is not None:
         np.save(folder / "nonoccurrence_array.index.npy", floor)
-    scores = _create(folder / "data.csc.index.npy", np.float32, heads[-1])
-    positions = _create(folder / "indices.csc.index.npy", np.int32, heads[-1])
-    sparse: Any = need("scipy.sparse", "scipy", "a sparse index")
-    free = heads[:-1].copy()
-    for block, pairs in counts.blocks():
-        sizes, numbers = counts.sizes[block], counts.terms[pairs]
-        weights = frequency_weight(
-            settings, counts.frequencies[pairs].astype(np.float64), np.repeat(relative[block], sizes)
-        )
-        values = idfs[numbers] * weights
-        if floor is not None:
-            values -= floor[numbers]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        table = sparse.csr_array((values.astype(np.float32), numbers, starts), shape=(len(sizes), terms)).tocsc()
-        filled = np.diff(table.indptr)
-        places = np.arange(len(numbers)) + np.repeat(free - table.indptr[:-1], filled)
-        scores[places] = table.data
-        positions[places] = table.indices + block.start
-        free += filled
+    mean = lengths.sum() / max(counts.present, 1)
+
+    def scored() -> Iterator[Triple]:
+        for block in counts.blocks():
+            numbers = block.columns["terms"]
+            relative = lengths[block.first :][block.owners] / mean
+            frequencies = block.columns["frequencies"].astype(np.float64)
+            scores = idfs[numbers] * frequency_weight(settings, frequencies, relative)
+            if floor is not None:
+                scores -= floor[numbers]
+            yield block.first, block.sizes, numbers, scores.astype(np.float32)
+
+    write_inverted(scored(), holders, folder)
     _write_parameters(settings, len(counts.sizes), folder)
 
 
 def _statistics(counts: Counts, terms: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return of each term the number of passages that hold it, and of each passage the number of its words."""
     holders, lengths = np.zeros(terms, np.int64), np.zeros(len(counts.sizes))
-    for block, pairs in counts.blocks():
-        holders += np.bincount(counts.terms[pairs], minlength=terms)
-        sizes = counts.sizes[block]
-        owners = np.repeat(np.arange(len(sizes)), sizes)
-        lengths[block] = np.bincount(owners, weights=counts.frequencies[pairs], minlength=len(sizes))
+    for block in counts.blocks():
+        holders += np.bincount(block.columns["terms"], minlength=terms)
+        passages = slice(block.first, block.first + len(block.sizes))
+        lengths[passages] = np.bincount(block.owners, block.columns["frequencies"], len(block.sizes))
     return holders, lengths
-
-
-def _create(path: Path, dtype: type[np.generic], length: int) -> NDArray[Any]:
-    if length == 0:  # an empty file cannot be mapped
-        np.save(path, np.empty(0, dtype))
-        return np.empty(0, dtype)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(int(length),))
 
 
 def _write_parameters(settings: SparseSettings, passages: int, folder: Path) -> None:

@@ -19,27 +19,29 @@ class ReferenceEngine:
 
     def __init__(self, folder: Path, settings: SparseSettings) -> None:
         rank_bm25 = need("rank_bm25", "rank-bm25", "engine: rank-bm25")
-        self._numbers, self._counts = read_vocabulary(folder), Counts.open(folder)
-        sizes, terms, frequencies, deleted = self._counts
-        self._present = np.delete(np.arange(len(sizes)), deleted)
-        words, ends = list(self._numbers), np.cumsum(sizes, dtype=np.int64)
-        corpus = [
-            [words[number] for number in np.repeat(terms[pairs], frequencies[pairs])]
-            for pairs in (slice(ends[position] - sizes[position], ends[position]) for position in self._present)
-        ]
+        counts = Counts(folder)
+        self._numbers = read_vocabulary(folder)
+        self._terms, self._owners = counts.columns["terms"], np.repeat(np.arange(len(counts.sizes)), counts.sizes)
+        self._present = np.delete(np.arange(len(counts.sizes)), counts.deleted)
+        self._passages = len(counts.sizes)
+        words, ends = list(self._numbers), np.cumsum(counts.sizes, dtype=np.int64)
+        corpus = []
+        for position in self._present:
+            pairs = slice(ends[position] - counts.sizes[position], ends[position])
+            occurrences = np.repeat(self._terms[pairs], counts.columns["frequencies"][pairs])
+            corpus.append([words[number] for number in occurrences])
         constants = {"k1": settings.k1, "b": settings.b}
         if settings.method != "robertson":
             constants["delta"] = settings.delta
         made = getattr(rank_bm25, REFERENCES[settings.method])
-        self._bm25 = made(corpus, **constants) if len(terms) else None  # it divides by the number of words
+        self._bm25 = made(corpus, **constants) if len(self._terms) else None  # it divides by the number of words
 
     def scores(self, terms: Sequence[str]) -> tuple[NDArray[np.floating], float]:
         """Return the score of each passage, and 0 (nothing is to be added)."""
-        scores = np.zeros(len(self._counts.sizes))
+        scores = np.zeros(self._passages)
         known = [term for term in terms if term in self._numbers]
         if self._bm25 is not None and known:
             scores[self._present] = self._bm25.get_scores(known)
-            holds = np.isin(self._counts.terms, [self._numbers[term] for term in known])
-            owners = np.repeat(np.arange(len(scores)), self._counts.sizes)
-            scores[np.bincount(owners, weights=holds, minlength=len(scores)) == 0] = 0
+            holds = np.isin(self._terms, [self._numbers[term] for term in known])
+            scores[np.bincount(self._owners, holds, self._passages) == 0] = 0
         return scores, 0.0

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.errors import need
+from ragkit.index.inverted import Inverted
 from ragkit.index.part import Ranking, Selection
 from ragkit.index.sparse.analyser import Analyser
 from ragkit.index.sparse.reference import ReferenceEngine
@@ -33,7 +34,7 @@ class SparseIndex:
 
     def _search(self, query: str, k: int, allowed: Selection | None) -> Ranking:
         scores, base = self._engine.scores(self._analyse(query))
-        return best(scores, k, allowed, base)
+        return best(scores, k, allowed, base=base)
 
 
 class _Bm25s:
@@ -43,14 +44,12 @@ class _Bm25s:
         self._numbers: dict[str, int] = bm25.vocab_dict
         self._absent: NDArray[np.float32] | None = bm25.nonoccurrence_array
         self._passages: int = bm25.scores["num_docs"]
-        names = ("data", "indices", "indptr")
-        self._data, self._indices, self._starts = (np.asarray(bm25.scores[name]) for name in names)
+        self._columns = Inverted(*(np.asarray(bm25.scores[name]) for name in ("data", "indices", "indptr")))
 
     def scores(self, terms: Sequence[str]) -> tuple[NDArray[np.float32], float]:
         """Return what passages score above the score of a passage without any of the terms, and that score."""
         scores = np.zeros(self._passages, np.float32)
         numbers = [number for term in terms if (number := self._numbers.get(term)) is not None]
         for number in numbers:
-            column = slice(self._starts[number], self._starts[number + 1])
-            np.add.at(scores, self._indices[column], self._data[column])
+            np.add.at(scores, *self._columns.column(number))
         return scores, 0.0 if self._absent is None else float(self._absent[numbers].sum())

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from sparse_helpers import CORPUS, QUERIES, growth, opened
 
+from ragkit.index import lists
 from ragkit.index.sparse import Analyser, SparseIndex, SparseSettings, build_sparse, counts
 from ragkit.index.sparse.settings import Bm25Method
 
@@ -54,14 +55,14 @@ def test_searches_are_those_of_bm25s_own_retrieval(tmp_path, method):
 def small_pieces(monkeypatch):
     """Let pieces and blocks be small, so that a few hundred passages make many."""
     monkeypatch.setattr(counts, "_PIECE", 37)
-    monkeypatch.setattr(counts, "_BLOCK", 91)
+    monkeypatch.setattr(lists, "_BLOCK", 91)
 
 
 def test_pieces_and_blocks_leave_no_trace(tmp_path, monkeypatch):
     texts = [*random_texts(300), "", *CORPUS]
     build_sparse(SparseSettings(), growth(texts, tmp_path / "work1"), tmp_path / "whole")
     monkeypatch.setattr(counts, "_PIECE", 37)
-    monkeypatch.setattr(counts, "_BLOCK", 91)
+    monkeypatch.setattr(lists, "_BLOCK", 91)
     build_sparse(SparseSettings(), growth(texts, tmp_path / "work2"), tmp_path / "cut")
     # Not the files in counts/, where the order of a passage's terms differs.
     assert files(tmp_path / "whole", "*") == files(tmp_path / "cut", "*")
