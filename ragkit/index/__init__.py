@@ -4,8 +4,10 @@ from ragkit.index.build import BuildReport
 from ragkit.index.dense import DenseSettings
 from ragkit.index.filters import Filter
 from ragkit.index.fusion import choose_weights, reciprocal_rank_fusion
+from ragkit.index.learned_sparse import LearnedSparseSettings
 from ragkit.index.local import LocalIndex
 from ragkit.index.manifest import Manifest
+from ragkit.index.multi_vector import MultiVectorSettings
 from ragkit.index.settings import FusionSettings
 from ragkit.index.sparse import SparseSettings
 
@@ -14,8 +16,10 @@ __all__ = [
     "DenseSettings",
     "Filter",
     "FusionSettings",
+    "LearnedSparseSettings",
     "LocalIndex",
     "Manifest",
+    "MultiVectorSettings",
     "SparseSettings",
     "choose_weights",
     "reciprocal_rank_fusion",
