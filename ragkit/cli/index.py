@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.table import Table
 
-from ragkit.cli.console import ProgressBars, output, shorten
+from ragkit.cli.console import ProgressBars, output, shorten, size_of
 from ragkit.cli.where import WHERE_HELP, parse_where
 from ragkit.errors import InputError
 
@@ -31,7 +31,7 @@ def build(pipeline: Path = _PIPELINE, overrides: list[str] = _SET) -> int:
     report = index.report
     assert report is not None  # noqa: S101 - set by prepare()
     state = "up to date" if not report.built else "updated" if report.continued else "built"
-    size = _size(sum(path.stat().st_size for path in report.folder.rglob("*") if path.is_file()))
+    size = size_of(sum(path.stat().st_size for path in report.folder.rglob("*") if path.is_file()))
     output.print(f"{state}: {report.passages:,} passages, {size}, in {report.folder}", markup=False, soft_wrap=True)
     return 0
 
@@ -50,13 +50,13 @@ def info(pipeline: Path = _PIPELINE, overrides: list[str] = _SET) -> int:
     table.add_column(overflow="fold")
     holes = f", {report.holes:,} deleted ones still take up room" if report.holes else ""
     table.add_row("folder", str(report.folder))
-    table.add_row("passages", f"{manifest.passages:,}{holes}; {_size((report.folder / PASSAGES).stat().st_size)}")
+    table.add_row("passages", f"{manifest.passages:,}{holes}; {size_of((report.folder / PASSAGES).stat().st_size)}")
     table.add_row("files", f"{len(manifest.files):,}")
     table.add_row("corpus", manifest.corpus)
     table.add_row("ragkit", f"{manifest.ragkit}, format {manifest.settings['format']}")
     for name, settings in manifest.settings.items():
         if name in manifest.parts:
-            size = _size(sum(path.stat().st_size for path in (report.folder / name).rglob("*") if path.is_file()))
+            size = size_of(sum(path.stat().st_size for path in (report.folder / name).rglob("*") if path.is_file()))
             table.add_row(name, f"{size}; {_words(settings | manifest.parts[name])}")
         elif isinstance(settings, dict):
             table.add_row(name, _words(settings))
@@ -101,6 +101,20 @@ def search(
     return 0
 
 
+@app.command()
+def plan(
+    pipeline: Path = _PIPELINE,
+    passages: int | None = typer.Option(None, min=1, help="For so many passages; by default those of the index."),
+    dimension: int | None = typer.Option(None, min=1, help="Of the vectors; by default that of the index."),
+    overrides: list[str] = _SET,
+) -> int:
+    """Show what the vectors cost as Flat, float16, IVF, HNSW and PQ, what fits this machine, and what is found."""
+    from ragkit.cli.index_plan import show_plan
+
+    show_plan(_local(pipeline, overrides), passages, dimension)
+    return 0
+
+
 def _index(pipeline: Path, overrides: list[str]) -> "Index":
     from ragkit.index.base import Index
     from ragkit.pipeline import Pipeline
@@ -118,14 +132,6 @@ def _local(pipeline: Path, overrides: list[str]) -> "LocalIndex":
     if not isinstance(index, LocalIndex):
         raise InputError(f"{pipeline}: the index is a {type(index).__name__}, which ragkit neither builds nor keeps")
     return index
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 def _words(settings: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question, describe_problem, question_of, read_questions
 from ragkit.evaluation.report import write_report
 from ragkit.evaluation.summary import Summary, summarise
+from ragkit.index import LocalIndex
 from ragkit.models.secrets import mask_secrets
 from ragkit.pipeline import Pipeline
 
@@ -210,11 +211,16 @@ def _lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
     }
     if pipeline.index is not None:
         fingerprints["index"] = pipeline.index.fingerprint()
+    devices: dict[str, str] = {}
+    if isinstance(pipeline.index, LocalIndex):
+        pipeline.index.ensure_open()
+        devices = pipeline.index.devices
     run = {key: value for key, value in data.get("run", {}).items() if key not in _NOT_IN_RESULTS}
     return data | {
         "run": run,
         "questions": dict(questions),
         "fingerprints": fingerprints,
+        "devices": devices,
         "prompts": prompts,
         "versions": {"python": platform.python_version()} | versions,
     }

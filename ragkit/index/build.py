@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, Unreadable
 from ragkit.documents.ingest import IngestSettings, ingest_files
 from ragkit.engine.calls import OnProgress
-from ragkit.engine.component import Component
 from ragkit.errors import InputError
 from ragkit.index.folder import CURRENT, WORK, current_build, hash_files, locked, publish
 from ragkit.index.manifest import IndexSettings, Manifest, differences
-from ragkit.index.part import Growth
+from ragkit.index.part import Growth, PartSettings
 from ragkit.index.parts import PARTS
 from ragkit.index.store import PassageStore
 from ragkit.index.store_writer import StoreWriter, pack
@@ -88,7 +87,7 @@ class Plan:
     pdf: PdfSettings
     chunking: Chunking
     ingest: IngestSettings
-    parts: Mapping[str, Component]
+    parts: Mapping[str, PartSettings]
     settings: IndexSettings
 
 
@@ -277,7 +276,7 @@ class _Part:
     """A part to be built: from nothing, on top of the same part of the base, or as that part is."""
 
     name: str
-    settings: Component
+    settings: PartSettings
     base: Base | None
     kept: NDArray[np.int64] | None
     store: PassageStore

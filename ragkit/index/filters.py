@@ -13,7 +13,7 @@ INDEXED_FIELDS = ("source", "document")
 """Metadata fields with an SQL index; only these names stand in SQL text, all others are bound."""
 
 Sql = tuple[str, list[Any]]
-"""A truth value in SQL, 0 or 1, and the values bound to its question marks."""
+"""A truth value in SQL (NULL counts as false), and the values bound to its question marks."""
 
 _NO: Sql = ("0", [])
 
@@ -65,9 +65,9 @@ class Filter(Test):
             return _joined(" OR ", self.any_of, "0")
         if self.negate is not None:
             text, values = self.negate.sql()
-            return f"NOT {text}", values
+            return f"NOT COALESCE({text}, 0)", values  # what is tested of a missing field is NULL, and NOT NULL is NULL
         text, values = self._test(_Field(self.field or ""))
-        return f"COALESCE(({text}), 0)", values  # a missing field is NULL, which must not reach a NOT
+        return f"({text})", values
 
     def _test(self, field: "_Field") -> Sql:
         if self.is_empty is not None:

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ragkit.engine.component import Component
 from ragkit.index.inverted import Inverted, Triple, write_inverted
 from ragkit.index.list_shards import embed_lists
 from ragkit.index.lists import Columns, Lists, ListsWriter
-from ragkit.index.part import Growth, Ranking, Selection
+from ragkit.index.part import Growth, PartSettings, Ranking, Selection
 from ragkit.index.top import best
 from ragkit.models.base import SparseEncoder, SparseVector, sparse_vector
 
@@ -23,7 +22,7 @@ _VECTORS = "vectors"
 _COLUMNS = {"dimensions": "<i4", "weights": "<f4"}
 
 
-class LearnedSparseSettings(Component):
+class LearnedSparseSettings(PartSettings):
     """The learned sparse vectors of an index."""
 
     encoder: SparseEncoder = Field(description="The model that gives passages and queries weights of terms.")

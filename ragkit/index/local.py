@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
 from ragkit.documents import Chunking, PdfSettings, discover
 from ragkit.documents.ingest import IngestSettings, reading_record
 from ragkit.engine.calls import LocalResource, OnProgress, Reply, Request
-from ragkit.engine.component import Component
 from ragkit.engine.registry import indexes
 from ragkit.engine.state import Documents, Hit, Passage
 from ragkit.errors import InputError
@@ -27,8 +27,10 @@ from ragkit.index.dense import DenseSettings
 from ragkit.index.filters import Filter
 from ragkit.index.folder import current_build
 from ragkit.index.fusion import Scored, fuse, reciprocal_rank_fusion
+from ragkit.index.learned_sparse import LearnedSparseSettings
 from ragkit.index.manifest import FORMAT, Manifest, differences
-from ragkit.index.part import OnDevice, OpenPart, Selection
+from ragkit.index.multi_vector import MultiVectorSettings
+from ragkit.index.part import OnDevice, OpenPart, PartSettings, Selection
 from ragkit.index.parts import PARTS
 from ragkit.index.settings import FusionSettings
 from ragkit.index.sparse import SparseSettings
@@ -59,6 +61,8 @@ class LocalIndex(Index, LocalResource):
     ingest: IngestSettings = Field(default_factory=IngestSettings, description="What reading documents may cost.")
     dense: DenseSettings | None = Field(None, description="Search by vectors.")
     sparse: SparseSettings | None = Field(None, description="Search by BM25.")
+    learned_sparse: LearnedSparseSettings | None = Field(None, description="Search by terms that a model weights.")
+    multi_vector: MultiVectorSettings | None = Field(None, description="Search by a vector for each token.")
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="How rankings are merged.")
     path: Path | None = Field(
         None, description="Where the index is kept; default .ragkit/indexes/<hash of documents and settings>."
@@ -88,7 +92,7 @@ class LocalIndex(Index, LocalResource):
         return tuple(self._settings)
 
     @property
-    def _settings(self) -> dict[str, Component]:
+    def _settings(self) -> dict[str, PartSettings]:
         """The settings of the parts that the index has."""
         found = {name: getattr(self, name) for name in PARTS}
         return {name: settings for name, settings in found.items() if settings is not None}
@@ -118,7 +122,7 @@ class LocalIndex(Index, LocalResource):
 
     def record(self) -> dict[str, Any]:
         """Return the settings as the manifest keeps them."""
-        parts = {name: PARTS[name].built_with(settings) for name, settings in self._settings.items()}
+        parts = {name: settings.built_with() for name, settings in self._settings.items()}
         return {"format": FORMAT} | reading_record(self.pdf, self.chunking) | parts
 
     def prepare(self, on_progress: OnProgress) -> None:
@@ -167,9 +171,17 @@ class LocalIndex(Index, LocalResource):
             self._build, self._manifest = build, manifest
         return self._manifest
 
+    def part_folder(self, part: str) -> Path:
+        """Return where the files of a part are, in the build in use."""
+        return self._folder_of_build() / part
+
+    def deleted(self) -> NDArray[np.int64]:
+        """Return the positions of deleted passages that still take up room, ascending."""
+        return self._passages_of_build().holes()
+
     def fingerprint(self) -> str:
         """Return the hash of the manifest and of what else rankings depend on."""
-        searched = {name: PARTS[name].searched_with(settings) for name, settings in self._settings.items()}
+        searched = {name: settings.searched_with() for name, settings in self._settings.items()}
         key = [self.manifest().fingerprint(), searched]
         return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
@@ -179,19 +191,17 @@ class LocalIndex(Index, LocalResource):
         Raises:
             InputError: nothing is built, the settings differ, the files are damaged, or the device does not exist.
         """
-        store = self._passages_of_build()
-        assert self._build is not None  # noqa: S101 - set by manifest()
         try:
             for name, settings in self._settings.items():
-                self._open[name] = PARTS[name].open(self._build / name, settings)
+                self._open[name] = PARTS[name].open(self.part_folder(name), settings)
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
                 f"the index in {self._build} is damaged ({error}); delete the folder and rebuild"
             ) from None
         for name, used in self.devices.items():
             _LOG.info("%s is searched on %s", name, used)
-        if len(holes := store.holes()):
-            self._live = np.ones(len(store), np.bool_)
+        if len(holes := self.deleted()):
+            self._live = np.ones(self.manifest().positions, np.bool_)
             self._live[holes] = False
 
     def close(self) -> None:
@@ -279,8 +289,7 @@ class LocalIndex(Index, LocalResource):
 
     async def _rank(self, part: str, query: str, k: int, where: Filter | None) -> Scored:
         self.check_parts([part])
-        make_query = PARTS[part].query
-        payload = query if make_query is None else await make_query(self._settings[part], query)
+        payload = await self._settings[part].query(query)
         args = {"query": query, "k": k} | ({} if where is None else {"where": where.data()})
         ranking: Scored = (await self.call(part, args, payload=payload)).value
         return ranking
@@ -299,7 +308,10 @@ class LocalIndex(Index, LocalResource):
 
     def _passages_of_build(self) -> PassageStore:
         if self._store is None:
-            self.manifest()
-            assert self._build is not None  # noqa: S101 - set by manifest()
-            self._store = PassageStore(self._build / PASSAGES)
+            self._store = PassageStore(self._folder_of_build() / PASSAGES)
         return self._store
+
+    def _folder_of_build(self) -> Path:
+        self.manifest()
+        assert self._build is not None  # noqa: S101 - set by manifest()
+        return self._build

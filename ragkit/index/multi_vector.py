@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ragkit.engine.component import Component
 from ragkit.errors import RagkitError
 from ragkit.index.list_shards import Pack, embed_lists
 from ragkit.index.lists import Block, Columns, Lists, ListsWriter
-from ragkit.index.part import Growth, Ranking, Selection
+from ragkit.index.part import Growth, PartSettings, Ranking, Selection
 from ragkit.index.top import best
 from ragkit.models.base import MultiVectorEncoder
 
@@ -26,7 +25,7 @@ Precision = Literal["float16", "float32"]
 Vectors = NDArray[np.float32]
 
 
-class MultiVectorSettings(Component):
+class MultiVectorSettings(PartSettings):
     """The token vectors of an index, all of which a search looks at (exact MaxSim)."""
 
     encoder: MultiVectorEncoder = Field(description="The model that turns passages and queries into token vectors.")

@@ -1,5 +1,6 @@
 """What the parts of an index (vectors, postings ...) have in common: how they are built, extended and searched."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ragkit.engine.component import Component
 
 Ranking = list[tuple[int, float]]
 """(position of a passage, score) pairs, best first; equal scores in the order of the positions."""
@@ -54,6 +57,22 @@ class Growth:
         """Return (first position, texts) of the passages that `previous` does not cover, `size` at a time."""
         for first in range(self.start, len(self.texts), size):
             yield first, self.texts.read(first, min(first + size, len(self.texts)))
+
+
+class PartSettings(Component):
+    """Base of the settings of a part."""
+
+    @abstractmethod
+    def built_with(self) -> dict[str, Any]:
+        """Return what the files depend on, as JSON data: the manifest keeps it, and another value is an error."""
+
+    def searched_with(self) -> dict[str, Any]:
+        """Return what else rankings depend on, as JSON data: it belongs to the fingerprint of an index."""
+        return {}
+
+    async def query(self, text: str) -> Any:
+        """Return what is compared with passages for a query: the text itself, or what a model makes of it."""
+        return text
 
 
 class OpenPart(Protocol):

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from encoders_of_lists import FakeMultiVector, FakeSparse
 from index_fakes import CountingEncoder, FakeEncoder
 from langchain_core.documents import Document
 
 from ragkit.errors import InputError
-from ragkit.index import DenseSettings, LocalIndex, SparseSettings
+from ragkit.index import DenseSettings, LearnedSparseSettings, LocalIndex, MultiVectorSettings, SparseSettings
 from ragkit.index.build import MOST_HOLES
 from ragkit.index.dense import shards
 
@@ -54,10 +55,17 @@ def test_files_and_rows_that_come_change_and_go(tmp_path, write_rows, seed, coun
     files = {f"{name}.jsonl": {f"{name}{n}": text(rng) for n in range(20)} for name in "abc"}
     for name, rows in files.items():
         write_rows(rows, name)
-    settings = {"documents": ("*.jsonl",), "base": tmp_path, "sparse": SparseSettings()}
 
     def make(path):
-        return LocalIndex(**settings, path=tmp_path / path, dense=DenseSettings(encoder=CountingEncoder()))
+        return LocalIndex(
+            documents=("*.jsonl",),
+            base=tmp_path,
+            path=tmp_path / path,
+            dense=DenseSettings(encoder=CountingEncoder()),
+            sparse=SparseSettings(),
+            learned_sparse=LearnedSparseSettings(encoder=FakeSparse()),
+            multi_vector=MultiVectorSettings(encoder=FakeMultiVector()),
+        )
 
     index = prepared(make("index"))
     for step in range(5):

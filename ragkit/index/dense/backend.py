@@ -17,7 +17,6 @@ Found = tuple[Vectors, NDArray[np.int64]]
 
 _FAISS_GPU_MOST = 2048
 _FEW = 0.1
-_BLAS_BATCH = 20  # from this many queries on, FAISS compares with a Flat index by matrix products
 
 
 class Backend(Protocol):
@@ -78,8 +77,10 @@ class FaissCpu:
 
     def selects(self, queries: int, allowed: Selection) -> bool:
         if isinstance(self._core, self._faiss.IndexFlat):
-            # With a selector FAISS compares pair by pair: a few deletions would slow large batches down.
-            return queries < _BLAS_BATCH or float(allowed.mean()) < 1 - _FEW
+            # From this many queries on FAISS multiplies matrices, but not with a selector, which a few deletions are
+            # not worth.
+            products_from = self._faiss.cvar.distance_compute_blas_threshold
+            return queries < products_from or float(allowed.mean()) < 1 - _FEW
         return self._has_selector
 
 

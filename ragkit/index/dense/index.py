@@ -49,7 +49,7 @@ class DenseIndex:
                 f"{facts.longest:g}: take float32"
             )
         self._faiss = faiss
-        self._index = index  # owns the memory of _vectors
+        self._index = index
         self._settings = settings
         self._longest = facts.longest
         self._vectors = flat_vectors(faiss, index) if is_flat(faiss, index) else None

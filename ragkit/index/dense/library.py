@@ -34,9 +34,18 @@ def is_flat(faiss: Any, index: Any) -> bool:
 
 
 def flat_vectors(faiss: Any, index: Any) -> NDArray[np.float32]:
-    """Return the vectors of a Flat index as a view of its memory, which is valid as long as the index lives."""
-    vectors: NDArray[np.float32] = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)
-    return vectors.reshape(index.ntotal, index.d)
+    """Return the vectors of a Flat index as a read-only view of its memory, which keeps the index alive."""
+    view = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(index.ntotal, index.d)
+    return np.asarray(_Owned(index, view))
+
+
+class _Owned:
+    """Memory of a FAISS index, handed to NumPy together with its owner."""
+
+    def __init__(self, index: Any, view: NDArray[np.float32]) -> None:
+        self.index = index
+        interface = view.__array_interface__
+        self.__array_interface__ = interface | {"data": (interface["data"][0], True)}
 
 
 def reason(error: RuntimeError) -> str:

@@ -1,4 +1,4 @@
-"""From candidates to rankings that depend neither on the batch nor on the length asked for nor on the choice of ties."""
+"""From candidates to rankings that depend neither on the batch nor on the length asked for, nor on chance in ties."""
 
 from collections.abc import Callable
 

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from ragkit.engine.component import Component
+from ragkit.index.part import PartSettings
 from ragkit.models.base import Encoder
 
 Metric = Literal["cosine", "inner_product", "l2"]
@@ -12,7 +14,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "float16"]
 
 
-class DenseSettings(Component):
+class DenseSettings(PartSettings):
     """The vectors of an index, searched by FAISS.
 
     Scores are better the higher they are: the cosine, the inner product, or minus the squared Euclidean distance.
@@ -46,3 +48,7 @@ class DenseSettings(Component):
     def searched_with(self) -> dict[str, Any]:
         """Return what rankings depend on beside the files: what the index's fingerprint has to hold."""
         return {"search": dict(sorted(self.search.items())), "precision": self.precision}
+
+    async def query(self, text: str) -> NDArray[np.float32]:
+        """Return the vector that is compared with those of passages."""
+        return await self.encoder.embed(text)

@@ -17,9 +17,6 @@ from typing import Any
 from ragkit.errors import need
 from ragkit.index.sparse.settings import SparseSettings
 
-ANALYSIS = "NFKC, lower case, Unicode words, pairs of characters in unspaced scripts; 1"
-"""Names the rules of this module in the manifest; the number goes up with every change of what comes out."""
-
 # Most passages are plain ASCII, for which `re` is twice as fast and finds the same as `_UNICODE_WORD`.
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:(?:(?<=[a-z])['.](?=[a-z])|(?<=[0-9])[.,](?=[0-9]))[a-z0-9]+)*")
 _START, _MORE = r"[\p{L}\p{N}]", r"[\p{L}\p{M}\p{N}\u200c\u200d]*"

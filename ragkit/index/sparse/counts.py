@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from ragkit.errors import need
 from ragkit.index.lists import Columns, Lists, ListsWriter
 from ragkit.index.part import Growth
-from ragkit.index.sparse.analyser import ANALYSIS, Analyser
-from ragkit.index.sparse.settings import SparseSettings
+from ragkit.index.sparse.analyser import Analyser
+from ragkit.index.sparse.settings import ANALYSIS, SparseSettings
 
 _COUNTS, _DELETED, _VOCABULARY = "counts", "deleted.npy", "vocab.index.json"
 _COLUMNS = {"terms": "<i4", "frequencies": "<i4"}

@@ -1,10 +1,13 @@
 """The settings of BM25, as the YAML spells them."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ragkit.engine.component import Component
+from ragkit.index.part import PartSettings
+
+ANALYSIS = "NFKC, lower case, Unicode words, pairs of characters in unspaced scripts; 1"
+"""Names the rules of the analyser in the manifest; the number goes up with every change of what comes out."""
 
 Bm25Method = Literal["lucene", "robertson", "atire", "bm25l", "bm25+"]
 Engine = Literal["bm25s", "rank-bm25"]
@@ -22,7 +25,7 @@ REFERENCES = {"robertson": "BM25Okapi", "bm25l": "BM25L", "bm25+": "BM25Plus"}
 """The class of rank-bm25 that stands for a variant."""
 
 
-class SparseSettings(Component):
+class SparseSettings(PartSettings):
     """BM25 over stemmed words.
 
     How the variants compare with the classes of rank-bm25:
@@ -53,3 +56,11 @@ class SparseSettings(Component):
         if self.engine == "rank-bm25" and self.method not in REFERENCES:
             raise ValueError(f"rank-bm25 has no '{self.method}', only {', '.join(REFERENCES)}")
         return self
+
+    def built_with(self) -> dict[str, Any]:
+        """Return what the files depend on."""
+        return self.model_dump(exclude={"engine"}) | {"analysis": ANALYSIS}
+
+    def searched_with(self) -> dict[str, Any]:
+        """Return what else scores depend on."""
+        return {"engine": self.engine}

@@ -17,9 +17,9 @@ from ragkit.index.dense.embedding import embed_passages
 from ragkit.index.part import Growth
 
 KINDS = [
-    "Flat", "SQ8", "SQfp16", "PQ8x4", "HNSW16", "HNSW16_SQ8", "IVF16,Flat", "IVF16,SQfp16", "IVF16,PQ8x4",
-    "IVF16_HNSW8,Flat", "OPQ8,PQ8x4", "PCA16,Flat", "PCAR16,IVF16,SQ8", "OPQ8_16,IVF16,PQ8x4", "IVF16,PQ8x4fs",
-    "PQ16x4fs", "PQ8x4,RFlat", "IVF16,PQ8x4,RFlat", "L2norm,Flat", "RR16,HNSW8",
+    "Flat", "SQ8", "SQfp16", "PQ8x4np", "HNSW16", "HNSW16_SQ8", "IVF16,Flat", "IVF16,SQfp16", "IVF16,PQ8x4np",
+    "IVF16_HNSW8,Flat", "OPQ8,PQ8x4np", "PCA16,Flat", "PCAR16,IVF16,SQ8", "OPQ8_16,IVF16,PQ8x4np", "IVF16,PQ8x4fs",
+    "PQ16x4fs", "PQ8x4np,RFlat", "IVF16,PQ8x4np,RFlat", "L2norm,Flat", "RR16,HNSW8",
 ]  # fmt: skip
 SEARCH = {"IVF": {"nprobe": 8}, "HNSW": {"efSearch": 64}}
 
@@ -94,7 +94,7 @@ def test_a_small_sample_is_an_error_and_a_thin_one_a_warning(tmp_path, caplog, c
 
 
 def test_the_same_input_gives_the_same_file(tmp_path):
-    for factory in ("Flat", "IVF8,Flat", "PQ8x4"):
+    for factory in ("Flat", "IVF8,Flat", "PQ8x4np"):
         files = [
             (build(tmp_path / factory / name, clustered(900), factory=factory, train_on=400).folder / "vectors.faiss")
             for name in "ab"
