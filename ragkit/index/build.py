@@ -21,6 +21,7 @@ from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, Un
 from ragkit.documents.ingest import IngestSettings, ingest_files
 from ragkit.engine.calls import OnProgress
 from ragkit.errors import InputError
+from ragkit.index.fields import SearchedTexts
 from ragkit.index.folder import CURRENT, WORK, current_build, hash_files, locked, publish
 from ragkit.index.manifest import IndexSettings, Manifest, differences
 from ragkit.index.part import Growth, PartSettings
@@ -316,7 +317,7 @@ class _Part:
         start = covered if kept is None else len(kept)
         total = len(self.store) - start
         growth = Growth(
-            texts=self.store,
+            texts=SearchedTexts(self.store, self.settings.fields),
             work=work,
             previous=earlier,
             start=start,

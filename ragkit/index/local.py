@@ -40,6 +40,7 @@ from ragkit.paths import project_dir
 if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
+    from langchain_core.vectorstores import VectorStore
 
 _LOG = logging.getLogger(__name__)
 
@@ -122,7 +123,9 @@ class LocalIndex(Index, LocalResource):
 
     def record(self) -> dict[str, Any]:
         """Return the settings as the manifest keeps them."""
-        parts = {name: settings.built_with() for name, settings in self._settings.items()}
+        parts = {
+            name: {"fields": list(settings.fields)} | settings.built_with() for name, settings in self._settings.items()
+        }
         return {"format": FORMAT} | reading_record(self.pdf, self.chunking) | parts
 
     def prepare(self, on_progress: OnProgress) -> None:
@@ -258,6 +261,12 @@ class LocalIndex(Index, LocalResource):
         from ragkit.index.retriever import IndexRetriever
 
         return IndexRetriever(index=self, mode=mode, k=k, where=where)
+
+    def as_vectorstore(self, mode: str = "hybrid") -> "VectorStore":
+        """Return the index as a langchain vector store; `mode` is `hybrid` or the name of a part."""
+        from ragkit.index.vectorstore import IndexVectorStore
+
+        return IndexVectorStore(self, mode)
 
     def _plan(self) -> Plan:
         files = discover(self.documents, self.base) if self.documents else []

@@ -9,7 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from pydantic import Field
+
 from ragkit.engine.component import Component
+from ragkit.index.fields import DEFAULT_FIELDS, SearchField
 
 Ranking = list[tuple[int, float]]
 """(position of a passage, score) pairs, best first; equal scores in the order of the positions."""
@@ -61,6 +64,10 @@ class Growth:
 
 class PartSettings(Component):
     """Base of the settings of a part."""
+
+    fields: tuple[SearchField, ...] = Field(
+        DEFAULT_FIELDS, min_length=1, description="What of a passage is searched; what is read is always the text."
+    )
 
     @abstractmethod
     def built_with(self) -> dict[str, Any]:

@@ -45,8 +45,6 @@ _VARIABLES = 500
 class PassageStore:
     """The passages of a finished store, read-only; it can be read from any thread.
 
-    As `Texts` it gives the texts by position.
-
     Raises:
         InputError: the file is missing or damaged.
     """
@@ -87,6 +85,14 @@ class PassageStore:
         for position, text in self._connection.execute(query, (start, stop)):
             texts[position - start] = text
         return texts
+
+    def read_with_metadata(self, start: int, stop: int) -> list[tuple[str, dict[str, Any]]]:
+        """Return texts and metadata at positions start, ..., stop - 1; '' and {} where there is no passage any more."""
+        found: list[tuple[str, dict[str, Any]]] = [("", {})] * (stop - start)
+        query = "SELECT position, text, metadata FROM passages WHERE position >= ? AND position < ?"
+        for position, text, metadata in self._connection.execute(query, (start, stop)):
+            found[position - start] = (text, json.loads(metadata))
+        return found
 
     def ids(self, positions: Iterable[int]) -> dict[int, str]:
         """Return the ids of the passages at some positions."""

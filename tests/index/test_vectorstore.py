@@ -19,7 +19,7 @@ def store(tmp_path):
     index = LocalIndex(
         documents=(), path=tmp_path / "x", dense=DenseSettings(encoder=FakeEncoder()), sparse=SparseSettings()
     )
-    made = IndexVectorStore(index)
+    made = index.as_vectorstore()
     assert made.add_documents(DOCUMENTS) == ["silo", "rust"]
     return made
 
