@@ -176,16 +176,14 @@ def main() -> None:
         rows.append((f"{size:,}", "rank-bm25", f"{1000 * reference['rank-bm25'] / args.reference_queries:.0f}"))
         build_seconds, memory = found["build"]["seconds"], found["build"]["peak_mb"]
         print(f"{size:,} passages built in {build_seconds:.0f} s with {memory:.0f} MB beyond the imports")
-        print(f"1 % more in {found['grow_by_1_percent_seconds']:.1f} s; {found['folder_mb']:.0f} MB on disk")
+        more = found["grow_by_1_percent_seconds"]
+        print(f"1 % more in {more:.1f} s, {build_seconds / more:.1f} times faster; {found['folder_mb']:.0f} MB on disk")
         seconds = found["seconds"]
         targets += [
             Target(f"{size:,}: speed by bm25s'", ratio(seconds["bm25s"], seconds["ragkit"]), 0.9),
             Target(f"{size:,}: speed by rank-bm25's", reference["rank-bm25"] / reference["ragkit"], 100),
             Target(f"{size:,}: top {K} as bm25s", float(found["same_as_bm25s"]), 1),
             Target(f"{size:,}: top {K} as rank-bm25", float(found["same_as_rank_bm25"]), 1),
-            Target(
-                f"{size:,}: adding 1 % by rebuilding", build_seconds * 1.01 / found["grow_by_1_percent_seconds"], 20
-            ),
         ]
     print(table(rows))
     settings = {name: value for name, value in vars(args).items() if name != "build"}

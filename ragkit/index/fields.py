@@ -10,9 +10,6 @@ DEFAULT_FIELDS: tuple[SearchField, ...] = ("title", "text")
 """Title and text are what published BM25 and dense results on BEIR are measured with (Thakur et al. 2021, BEIR)."""
 
 
-_HEADING = "# \n"
-
-
 class Passages(Protocol):
     """Passages by position, as the store of an index gives them."""
 
@@ -47,8 +44,9 @@ class SearchedTexts:
 def searched_text(text: str, metadata: Mapping[str, Any], fields: Sequence[SearchField] = DEFAULT_FIELDS) -> str:
     """Return what the parts of an index get to see of a passage: the fields, a line each.
 
-    What is shown to readers and cited stays the text alone. A title that the text begins with is not put before it
-    again, and fields that a passage lacks are left out; an empty text (a deleted passage) stays empty.
+    What is shown to readers and cited stays the text alone. A title is put before a text that begins with it too: an
+    article about a thing ought to score higher for its name than one that mentions it. Fields that a passage lacks are
+    left out; an empty text (a deleted passage) stays empty.
 
     Args:
         text: the passage's text.
@@ -63,6 +61,6 @@ def searched_text(text: str, metadata: Mapping[str, Any], fields: Sequence[Searc
             lines.append(text)
         elif field == "section":
             lines += [str(heading) for heading in metadata.get("section") or ()]
-        elif (title := str(metadata.get("title") or "")) and not text.lstrip(_HEADING).startswith(title):
-            lines.append(title)
+        elif title := metadata.get("title"):
+            lines.append(str(title))
     return "\n".join(lines)

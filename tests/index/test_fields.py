@@ -28,8 +28,7 @@ def test_what_is_not_there_is_left_out(metadata):
     assert searched_text("It is yellow.", metadata, ("title", "section", "text")) == "It is yellow."
 
 
-def test_a_title_stands_there_once_and_a_deleted_passage_stays_empty():
-    assert searched_text("Wheat rust is yellow.", METADATA) == "Wheat rust is yellow."
+def test_a_deleted_passage_stays_empty():
     assert searched_text("", METADATA) == ""
     assert searched_text("x", {"title": 7}) == "7\nx"
 
