@@ -132,9 +132,7 @@ def ingest(
     begun = time.monotonic()
     seen: set[str] = set()
     try:
-        for file, own, documents in ingest_files(
-            files, pdf, chunking, work, on_file, settings=settings, hashes=hashes
-        ):
+        for file, own, documents in ingest_files(files, pdf, chunking, work, on_file, settings=settings, hashes=hashes):
             for name, document in documents:
                 if name in seen:
                     own.skip(file.id, f"the id '{name}' belongs to an earlier document")

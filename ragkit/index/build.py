@@ -219,7 +219,8 @@ def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, 
     work.mkdir(exist_ok=True)
     order = {file.id: rank for rank, file in enumerate(plan.files)}
     begun = time.monotonic()
-    with StoreWriter(work / PASSAGES, base and base.folder / PASSAGES, order) as writer:
+    previous = None if base is None else base.folder / PASSAGES
+    with StoreWriter(work / PASSAGES, previous, order) as writer:
         write(writer)
         writer.finish()
         ingest = writer.report()
@@ -325,9 +326,7 @@ class _Part:
             on_done=lambda done: on_progress(self.name, min(done, total), total),
         )
         on_progress(self.name, 0, total)
-        facts = dict(PARTS[self.name].build(self.settings, growth, folder))
-        on_progress(self.name, total, total)
-        return facts
+        return dict(PARTS[self.name].build(self.settings, growth, folder))
 
 
 def _link(source: str, target: str) -> None:
