@@ -4,6 +4,7 @@ from ragkit.index.build import BuildReport
 from ragkit.index.dense import DenseSettings
 from ragkit.index.filters import Filter
 from ragkit.index.fusion import choose_weights, reciprocal_rank_fusion
+from ragkit.index.langchain_index import LangChainRetriever, LangChainStore
 from ragkit.index.learned_sparse import LearnedSparseSettings
 from ragkit.index.local import LocalIndex
 from ragkit.index.manifest import Manifest
@@ -16,6 +17,8 @@ __all__ = [
     "DenseSettings",
     "Filter",
     "FusionSettings",
+    "LangChainRetriever",
+    "LangChainStore",
     "LearnedSparseSettings",
     "LocalIndex",
     "Manifest",

@@ -92,8 +92,10 @@ class ListsWriter:
         stays = np.zeros(len(earlier.sizes), np.bool_)
         stays[places[sizes > 0]] = True
         self._sizes.append(sizes)
+        everything = np.array_equal(sizes, earlier.sizes)
         for block in earlier.blocks():
-            kept = np.repeat(stays[block.first : block.first + len(block.sizes)], block.sizes)
+            owners = stays[block.first : block.first + len(block.sizes)]
+            kept = slice(None) if everything else np.repeat(owners, block.sizes)
             for name, file in self._files.items():
                 file.add(block.columns[name][kept])
 

@@ -14,23 +14,6 @@ from ragkit.index.multi_vector import MultiVectorIndex, MultiVectorSettings, bui
 from ragkit.index.part import Growth
 
 WORDS = ["wheat", "maize", "soil", "water", "rust", "silo", "grain", "root", "field", "rain", "dry", "warm", "yellow"]
-    "wheat",
-    "maize",
-    "soil",
-    "water",
-    "rust",
-    "silo",
-    "grain",
-    "root",
-    "field",
-    "rain",
-    "dry",
-    "warm",
-    "yellow",
-    "disease",
-    "insect",
-    "summer",
-]
 
 
 class Texts(list):
