@@ -1,0 +1,285 @@
+"""Tables of a page: found by their rules, their shaded rows or, where neither is drawn, by how their words line up.
+
+PyMuPDF's `find_tables` is not used: it takes hundreds of times as long as reading the text, and what it finds depends
+on whether a layout model was activated somewhere in the process.
+"""
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import NamedTuple
+
+from ragkit.documents.document import Box
+from ragkit.documents.pdf.content import Content, Rule, Word
+from ragkit.documents.pdf.geometry import area, contains, grown, overlap, share_inside, union
+from ragkit.documents.pdf.grid import Grid, cuts, height_of, is_value, make_grid, segments, text_rows
+
+_TOUCH = 3.0
+_MOST_RULES = 3000
+_PROSE = 30
+_LONG_CELL = 60
+_ROW_GAP = 2.2
+
+
+class Table(NamedTuple):
+    """A table and its place."""
+
+    box: Box
+    grid: Grid
+
+
+def find_tables(content: Content, captions: Sequence[Box]) -> list[Table]:
+    """Return the tables of a page, none inside another.
+
+    Args:
+        content: with words.
+        captions: boxes of the lines that begin with `Table 3` or the like, which end a table.
+    """
+    words = [word for word in content.words if not any(contains(box, word.box) for box in captions)]
+    found: list[Table] = []
+    for box, strict in _regions(content, words, captions):
+        inside = [word for word in words if contains(grown(box, 1), word.box)]
+        if len(inside) < 4 or any(share_inside(box, table.box) > 0.5 or share_inside(table.box, box) > 0.5 for table in found):
+            continue
+        table = _table(content, box, inside, strict)
+        if table:
+            found.append(table)
+    rest = [word for word in words if not any(contains(table.box, word.box) for table in found)]
+    found += _unruled(rest)
+    return found
+
+
+def _table(content: Content, box: Box, words: Sequence[Word], strict: bool) -> Table | None:
+    x0, y0, x1, y1 = box
+    edges = [Rule(y, low, high) for low, top, high, bottom in content.fills for y in (top, bottom)]
+    across = [rule for rule in [*content.horizontal, *edges] if y0 - _TOUCH <= rule.at <= y1 + _TOUCH]
+    down = [rule for rule in content.vertical if x0 - _TOUCH <= rule.at <= x1 + _TOUCH]
+    lines_y = cuts(across, x0, x1, 0.5)
+    lines_x = cuts(down, y0, y1, 0.5)
+    grid = make_grid(box, words, lines_y, lines_x)
+    if grid is None or not _is_table(grid, len(lines_x) > 2, strict):
+        return None
+    return Table(union([box, *(word.box for word in words)]), grid)
+
+
+def _is_table(grid: Grid, framed: bool, strict: bool) -> bool:
+    """Tell a table from text that stands between rules, and from drawings."""
+    rows, width = grid.rows, len(grid.rows[0])
+    filled = [cell for row in rows for cell in row if cell]
+    wide = sum(sum(map(bool, row)) >= 2 for row in rows)
+    if len(rows) < 2 or wide < 2 or len(filled) < 4:
+        return False
+    if len(filled) < 0.3 * len(rows) * width or wide < 0.4 * len(rows):
+        return False
+    if width == 2 and not framed and wide < 0.6 * len(rows):
+        return False
+    lengths = [len(cell) for cell in filled]
+    if not framed and width == 2 and mean(lengths) > _LONG_CELL and len(rows) < 4:
+        return False
+    if not strict:
+        return True
+    values = sum(map(is_value, filled))
+    return mean(lengths) <= 40 and (values >= 0.3 * len(filled) or (width >= 3 and mean(lengths) <= 20))
+
+
+def _regions(content: Content, words: Sequence[Word], captions: Sequence[Box]) -> list[tuple[Box, bool]]:
+    """Return the places where rules or shaded rows suggest a table, and whether that is weak evidence."""
+    found = [(box, False) for box in _grids(content)]
+    found += [(box, False) for box in _stacks(content, words, captions)]
+    return found
+
+
+def _grids(content: Content) -> list[Box]:
+    """Return the boxes of rules that cross each other."""
+    horizontal, vertical = content.horizontal[:_MOST_RULES], content.vertical[:_MOST_RULES]
+    if len(vertical) < 2 or len(horizontal) < 2 or len(horizontal) * len(vertical) > 400_000:
+        return []
+    parent = list(range(len(horizontal) + len(vertical)))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    for i, across in enumerate(horizontal):
+        for j, down in enumerate(vertical):
+            if (
+                across.low - _TOUCH <= down.at <= across.high + _TOUCH
+                and down.low - _TOUCH <= across.at <= down.high + _TOUCH
+            ):
+                parent[root(i)] = root(len(horizontal) + j)
+    groups: dict[int, tuple[list[Rule], list[Rule]]] = {}
+    for i, rule in enumerate(horizontal):
+        groups.setdefault(root(i), ([], []))[0].append(rule)
+    for j, rule in enumerate(vertical):
+        groups.setdefault(root(len(horizontal) + j), ([], []))[1].append(rule)
+    boxes = []
+    for across_, down_ in groups.values():
+        if len(across_) < 2 or len(down_) < 2:
+            continue
+        box = (
+            min(rule.low for rule in across_),
+            min(rule.low for rule in down_),
+            max(rule.high for rule in across_),
+            max(rule.high for rule in down_),
+        )
+        rows = cuts(across_, box[0], box[2], 0.5)
+        columns = cuts(down_, box[1], box[3], 0.3)
+        if len(rows) >= 3 and len(columns) >= 2 or len(rows) >= 2 and len(columns) >= 3:
+            boxes.append(box)
+    return sorted(boxes, key=area, reverse=True)
+
+
+def _stacks(content: Content, words: Sequence[Word], captions: Sequence[Box]) -> list[Box]:
+    """Return the boxes of rules, and edges of shaded rows, that begin and end at the same places."""
+    edges = [Rule(y, x0, x1) for x0, y0, x1, y1 in content.fills for y in (y0, y1)]
+    rules = _united([*content.horizontal, *edges][:_MOST_RULES])
+    stacks: list[list[Rule]] = []
+    for rule in rules:
+        for stack in reversed(stacks):
+            if abs(stack[-1].low - rule.low) <= _TOUCH + 2 and abs(stack[-1].high - rule.high) <= _TOUCH + 2:
+                stack.append(rule)
+                break
+        else:
+            stacks.append([rule])
+    boxes: list[Box] = []
+    for stack in stacks:
+        boxes += _tabular_runs(stack, words, captions)
+    return boxes
+
+
+def _united(rules: Sequence[Rule]) -> list[Rule]:
+    """Join the pieces of a line; the result goes from the top down."""
+    united: list[Rule] = []
+    for rule in sorted(rules, key=lambda rule: (round(rule.at), rule.low)):
+        last = united[-1] if united else None
+        if last and abs(last.at - rule.at) <= 1.5 and rule.low <= last.high + _TOUCH:
+            united[-1] = Rule(last.at, last.low, max(last.high, rule.high))
+        else:
+            united.append(rule)
+    return sorted(united)
+
+
+def _tabular_runs(stack: Sequence[Rule], words: Sequence[Word], captions: Sequence[Box]) -> list[Box]:
+    """Return the longest pieces of a stack of rules with columns of words, not prose, in every band."""
+    if len(stack) < 2:
+        return []
+    low, high = stack[0].low, stack[0].high
+    inside = sorted(
+        (word for word in words if low - 2 <= (word.box[0] + word.box[2]) / 2 <= high + 2), key=lambda word: word.box[1]
+    )
+    heads = [y0 for x0, y0, x1, _ in captions if overlap(x0, x1, low, high) > 0]
+    kinds = [
+        "prose"
+        if any(top.at - 1 <= y <= bottom.at for y in heads)
+        else _band_kind(top.at, bottom.at, inside, high - low)
+        for top, bottom in zip(stack, stack[1:], strict=False)
+    ]
+    boxes: list[Box] = []
+    start: int | None = None
+    for number, kind in enumerate([*kinds, "prose"]):
+        if kind == "prose":
+            if start is not None:
+                end = number
+                while end > start and kinds[end - 1] != "columns":
+                    end -= 1
+                while start < end and kinds[start] != "columns":
+                    start += 1
+                if end > start:
+                    top, bottom = stack[start], stack[end]
+                    boxes.append((min(top.low, bottom.low), top.at, max(top.high, bottom.high), bottom.at))
+            start = None
+        elif start is None:
+            start = number
+    return boxes
+
+
+def _band_kind(top: float, bottom: float, words: Sequence[Word], width: float) -> str:
+    inside = [word for word in words if top - 1 <= (word.box[1] + word.box[3]) / 2 <= bottom + 1]
+    if not inside:
+        return "blank" if bottom - top < 40 else "prose"
+    size = height_of(inside)
+    rows = [segments(row, 0.8 * size) for row in text_rows(inside)]
+    wide = sum(len(row) >= 2 for row in rows)
+    full = sum(len(row) == 1 and row[0].x1 - row[0].x0 > 0.75 * width for row in rows)
+    if full >= 2 and full > 0.4 * len(rows):
+        return "prose"
+    pieces = [sum(len(word.text) + 1 for word in piece.words) for row in rows for piece in row]
+    if len(rows) >= 4 and mean(pieces) > _PROSE and max(map(len, rows)) <= 3:
+        return "prose"
+    if wide and (wide >= 0.3 * len(rows) or len(rows) <= 4):
+        return "columns"
+    return "label" if len(rows) <= 2 else "prose"
+
+
+def _unruled(words: Sequence[Word]) -> list[Table]:
+    """Return tables without rules: several rows in a row whose words stand in the same columns, mostly of numbers."""
+    if len(words) < 8:
+        return []
+    words = _without_prose(words)
+    if len(words) < 8:
+        return []
+    size = height_of(words)
+    rows = text_rows(words)
+    parted = [segments(row, 1.2 * size) for row in rows]
+    found: list[Table] = []
+    run: list[int] = []
+    for number in range(len(rows) + 1):
+        if number < len(rows) and (not run or _follows(rows[run[-1]], rows[number], size)):
+            if len(parted[number]) >= 2 or (run and _lone(parted, run) < 2):
+                run.append(number)
+                continue
+        found += _from_run(run, rows, parted)
+        run = [number] if number < len(rows) and len(parted[number]) >= 2 else []
+    return found
+
+
+def _lone(parted: Sequence[Sequence[object]], run: Sequence[int]) -> int:
+    count = 0
+    for number in reversed(run):
+        if len(parted[number]) >= 2:
+            break
+        count += 1
+    return count
+
+
+def _follows(above: Sequence[Word], below: Sequence[Word], size: float) -> bool:
+    return min(word.box[1] for word in below) - max(word.box[3] for word in above) <= _ROW_GAP * size
+
+
+def _from_run(run: list[int], rows: Sequence[list[Word]], parted: Sequence[Sequence[object]]) -> list[Table]:
+    run = list(run)
+    while run and len(parted[run[-1]]) < 2:
+        run.pop()
+    while run and len(parted[run[0]]) < 2:
+        run.pop(0)
+    if len(run) < 3:
+        return []
+    words = [word for number in run for word in rows[number]]
+    box = union([word.box for word in words])
+    grid = make_grid(box, words, [], [])
+    if grid is None or len(grid.rows) < 3 or not _is_table(grid, framed=False, strict=True):
+        return []
+    return [Table(box, grid)]
+
+
+def _without_prose(words: Sequence[Word]) -> list[Word]:
+    """Leave out the words of paragraphs: blocks of at least three full lines."""
+    lines: dict[tuple[int, int], list[Word]] = {}
+    for word in words:
+        lines.setdefault(word.line, []).append(word)
+    blocks: dict[int, list[tuple[Box, int]]] = {}
+    for (block, _), line in lines.items():
+        letters = sum(len(word.text) + 1 for word in line)
+        blocks.setdefault(block, []).append((union([word.box for word in line]), letters))
+    prose: set[int] = set()
+    for block, parts in blocks.items():
+        box = union([part for part, _ in parts])
+        full = sum(part[2] - part[0] >= 0.75 * (box[2] - box[0]) and letters >= _PROSE for part, letters in parts)
+        beside = any(
+            overlap(a[1], a[3], b[1], b[3]) > 0.5 * (a[3] - a[1])
+            for (a, _), (b, _) in zip(parts, parts[1:], strict=False)
+        )
+        if len(parts) >= 3 and full >= 0.6 * len(parts) and not beside:
+            prose.add(block)
+    return [word for word in words if word.line[0] not in prose]
