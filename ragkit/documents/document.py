@@ -83,6 +83,9 @@ class IngestReport:
         documents: documents read from them (a JSONL file holds many).
         pages: pages of the paged documents.
         pages_without_text: those of them without a text layer.
+        tables, figures: recognised on them.
+        scanned: per file, the pages that are pictures of text and could not be read.
+        recognised: per file, the pages whose text comes from OCR.
         skipped: (file, `file:line` or `file, page n`; reason) of everything that was left out.
     """
 
@@ -90,6 +93,10 @@ class IngestReport:
     documents: int = 0
     pages: int = 0
     pages_without_text: int = 0
+    tables: int = 0
+    figures: int = 0
+    scanned: dict[str, list[int]] = field(default_factory=dict)
+    recognised: dict[str, list[int]] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def skip(self, place: str, reason: str) -> None:
@@ -100,7 +107,25 @@ class IngestReport:
         lines = [f"{self.files} files, {self.documents} documents, {self.pages} pages"]
         if self.pages_without_text:
             lines[0] += f" ({self.pages_without_text} pages without text)"
+        if self.tables or self.figures:
+            lines[0] += f", {self.tables} tables, {self.figures} figures"
+        lines += [
+            f"recognised {file}: {_pages(pages)} by OCR" for file, pages in list(self.recognised.items())[:_LISTED]
+        ]
+        lines += [f"scanned {file}: {_pages(pages)} not read" for file, pages in list(self.scanned.items())[:_LISTED]]
         lines += [f"skipped {place}: {reason}" for place, reason in self.skipped[:_LISTED]]
         if len(self.skipped) > _LISTED:
             lines.append(f"skipped {len(self.skipped) - _LISTED} more")
         return "\n".join(lines)
+
+
+def _pages(numbers: list[int]) -> str:
+    """Return `page 3` or `pages 1-4, 7`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    spelt = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    return f"{'page' if len(numbers) == 1 else 'pages'} {spelt}"

@@ -159,6 +159,6 @@ def test_messages_of_mupdf_are_shown_again_afterwards(two_columns):
 
 
 def test_ligatures_and_wide_forms_become_plain():
-    from ragkit.documents.pdf.read import _normalised
+    from ragkit.documents.pdf.text import normalised
 
-    assert _normalised("e\ufb03cient \uff28\uff12\uff2f  x\u00a0y\n\n \uf0b7 item\0") == "efficient H2O x y\n• item"
+    assert normalised("e\ufb03cient \uff28\uff12\uff2f  x\u00a0y\n\n \uf0b7 item\0") == "efficient H2O x y\n• item"

@@ -106,8 +106,14 @@ def read_content(pymupdf: Any, page: Any, textpage: Any = None, tables: bool = T
     content = Content(*((height, width) if turn % 2 else (width, height)), turn)
     content.lines = [_turned_line(line, turn, width, height) for line in _lines(blocks, turn)]
     if tables and content.lines:
+        slanted = {
+            (number, place)
+            for number, block in enumerate(blocks)
+            for place, line in enumerate(block.get("lines", ()))
+            if _turn_of(line["dir"]) != turn
+        }
         for x0, y0, x1, y1, text, block, line, _ in page.get_text("words", textpage=textpage, flags=flags):
-            if _is_sane((x0, y0, x1, y1)):
+            if (block, line) not in slanted and _is_sane((x0, y0, x1, y1)):
                 content.words.append(Word(turned((x0, y0, x1, y1), turn, width, height), text, (block, line)))
     if tables or graphics:
         _add_drawings(content, page.get_cdrawings(), turn, width, height)
@@ -170,9 +176,7 @@ def _within(box: Box, content: Content) -> Box:
     return (max(0.0, x0), max(0.0, y0), min(content.width, x1), min(content.height, y1))
 
 
-def _add_drawings(
-    content: Content, drawings: list[dict[str, Any]], turn: int, width: float, height: float
-) -> None:
+def _add_drawings(content: Content, drawings: list[dict[str, Any]], turn: int, width: float, height: float) -> None:
     for path in drawings[:_MOST_SHAPES]:
         box = path.get("rect")
         if box is None or not _is_sane(box):

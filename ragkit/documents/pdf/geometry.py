@@ -51,6 +51,6 @@ def merged_where(boxes: Sequence[Box], gap: float) -> list[Box]:
     for box in boxes:
         while near := [other for other in result if touch(grown(box, gap), other)]:
             result = [other for other in result if other not in near]
-            box = union([box, *near])  # noqa: PLW2901 - it grows
+            box = union([box, *near])
         result.append(box)
     return result

@@ -1,5 +1,6 @@
 """The rows and columns of a table whose place on the page is known."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +9,12 @@ from typing import NamedTuple
 
 from ragkit.documents.document import Box
 from ragkit.documents.pdf.content import Rule, Word
-from ragkit.documents.pdf.geometry import overlap
+from ragkit.documents.pdf.geometry import overlap, union
 
 _SAME = 2.0
-_PREFIXES = frozenset("$ € £ ¥ US$ C$ A$ R$ Rs. Rs ₹ ~ ±".split())
-_SUFFIXES = frozenset(") % )% %) * ** *** † ‡ x bps )*".split())
+_PREFIXES = frozenset(["$", "€", "£", "¥", "US$", "C$", "A$", "R$", "Rs.", "Rs", "₹", "~", "±"])
+_SUFFIXES = frozenset([")", "%", ")%", "%)", "*", "**", "***", "†", "‡", "x", "bps", ")*"])
 _VALUE = re.compile(r"[\d.,:;%$€£()\[\]/*±+~<>≤≥=\-\u2010-\u2015\u2212\s]+|n/?a|nil|na|none|tr|[x✓✗✔✘•]", re.IGNORECASE)
-_DASHES = re.compile(r"[\-\u2010-\u2015\u2212]+")
 
 
 class Segment(NamedTuple):
@@ -68,14 +68,37 @@ def segments(row: Sequence[Word], gap: float) -> Row:
     found: list[list[Word]] = []
     reach = 0.0
     for word in row:
-        # Large letters have large spaces.
-        if found and word.box[0] - reach < max(gap, 0.35 * (word.box[3] - word.box[1])):
+        height = word.box[3] - word.box[1]
+        # Large letters have large spaces; numbers that stand beside each other belong to different columns.
+        least = 0.33 * height if found and _are_values(found[-1][-1], word) else max(gap, 0.35 * height)
+        if found and word.box[0] - reach < least:
             found[-1].append(word)
             reach = max(reach, word.box[2])
         else:
             found.append([word])
             reach = word.box[2]
     return [Segment(words[0].box[0], max(word.box[2] for word in words), tuple(words)) for words in found]
+
+
+def _are_values(left: Word, right: Word) -> bool:
+    return right.text[0].isdigit() and left.text[-1] in "0123456789%)" and is_value(left.text) and is_value(right.text)
+
+
+def with_signs(row: Sequence[Word]) -> list[Word]:
+    """Put currency signs to the number after them, and per cent signs and closing brackets to the one before."""
+    joined: list[Word] = []
+    for word in row:
+        gap = word.box[0] - joined[-1].box[2] if joined else 0.0
+        # No wider than a space, they are in one cell anyway, and the space stays.
+        if gap > 0.4 * (word.box[3] - word.box[1]) and (
+            (joined[-1].text in _PREFIXES and is_value(word.text))
+            or (word.text in _SUFFIXES and is_value(joined[-1].text) and gap < 12)
+        ):
+            last = joined.pop()
+            joined.append(Word(union([last.box, word.box]), last.text + word.text, last.line))
+        else:
+            joined.append(word)
+    return joined
 
 
 def height_of(words: Sequence[Word]) -> float:
@@ -117,29 +140,32 @@ def make_grid(box: Box, words: Sequence[Word], lines_y: Sequence[float], lines_x
         lines_y: heights where a rule or the edge of a shaded row crosses the table.
         lines_x: where rules run down the table.
     """
-    rows = text_rows(words)
+    rows = [with_signs(row) for row in text_rows(words)]
     size = height_of(words)
     if not rows or size <= 0:
         return None
     inner = [x for x in lines_x if box[0] + size < x < box[2] - size]
     framed = len(inner) >= 2 or (bool(inner) and len(lines_x) >= len(inner) + 2)
-    columns = inner if framed else sorted({*inner, *_white(rows, size, inner)})
+    # Between drawn lines only a wide strip is a border: few words to a cell leave narrow ones by chance.
+    least = 1.5 * size if framed else 0.0
+    white = [(low, high) for low, high in _white(rows, size) if high - low >= least]
+    columns = sorted([*inner, *((a + b) / 2 for a, b in white if not any(a - 3 <= x <= b + 3 for x in inner))])
     if not columns:
         return None
     bands = _bands(rows, lines_y)
     found = _table_rows(bands, columns, size)
-    cells = [[_joined(cell, rows) for cell in row] for row, _ in found]
-    header = _header(found, cells, bands, columns, size)
+    cells = [[_joined(cell) for cell in row] for row, _ in found]
+    header = _header(found, cells, bands)
     for number in range(header):
-        for first, last, text in _spans(found[number][1], columns, size, rows):
+        for first, last, text in _spans(found[number][1], columns, size):
             for column in range(first + 1, last + 1):
-                cells[number][column] = cells[number][column] or text
+                cells[number][column] = f"{text}\n{cells[number][column]}".rstrip()
     cells, header = _tidied(cells, header)
     return Grid(cells, header) if cells and len(cells[0]) > 1 else None
 
 
-def _white(rows: Sequence[Sequence[Word]], size: float, inner: Sequence[float]) -> list[float]:
-    """Return the middles of the white strips that part the columns."""
+def _white(rows: Sequence[Sequence[Word]], size: float) -> list[tuple[float, float]]:
+    """Return (left, right) of the white strips that part the columns."""
     found = [segments(row, 0.5 * size) for row in rows]
     most = max(len(row) for row in found)
     body = [row for row in found if len(row) >= max(2, 0.5 * most)]
@@ -156,24 +182,35 @@ def _white(rows: Sequence[Sequence[Word]], size: float, inner: Sequence[float]) 
         if before > allowed >= depth:
             open_at = position
         elif before <= allowed < depth and open_at is not None:
-            if position - open_at >= gap:
+            if position - open_at >= gap or (
+                position - open_at >= 0.3 * size and _between_values(body, open_at, position)
+            ):
                 strips.append((open_at, position))
             open_at = None
-    middles = [(low + high) / 2 for low, high in strips]
-    return _with_content(middles, body) if allowed else middles
+    return _with_content(strips, body) if allowed else strips
 
 
-def _with_content(middles: list[float], body: Sequence[Row]) -> list[float]:
+def _between_values(body: Sequence[Row], low: float, high: float) -> bool:
+    """Say whether numbers stand on both sides of a strip in nearly all rows that have words on both sides."""
+    numbers = words = 0
+    for row in body:
+        left = [s for s in row if s.x1 <= low + 0.1]
+        right = [s for s in row if s.x0 >= high - 0.1]
+        if left and right:
+            words += 1
+            numbers += is_value(left[-1].words[-1].text) and is_value(right[0].words[0].text)
+    return words >= 2 and numbers >= 0.7 * words
+
+
+def _with_content(strips: list[tuple[float, float]], body: Sequence[Row]) -> list[tuple[float, float]]:
     """Leave out strips that open a column which hardly any row fills: they lie in a column of uneven length."""
-    kept = list(middles)
-    number = 0
+    kept = list(strips)
+    number = 1
     while number < len(kept):
-        low = kept[number - 1] if number else float("-inf")
-        middle = kept[number]
-        filled = sum(any(low < (s.x0 + s.x1) / 2 < middle and s.x0 > low - 1 for s in row) for row in body)
-        if filled < max(2, 0.15 * len(body)) and number:
-            del kept[number - 1 if _crossings(low, body) > _crossings(middle, body) else number]
-            number = max(0, number - 1)
+        low, high = sum(kept[number - 1]) / 2, sum(kept[number]) / 2
+        filled = sum(any(low < (s.x0 + s.x1) / 2 < high and s.x0 > low - 1 for s in row) for row in body)
+        if filled < max(2, 0.15 * len(body)):
+            del kept[number - 1 if _crossings(low, body) > _crossings(high, body) else number]
         else:
             number += 1
     return kept
@@ -208,10 +245,21 @@ def _table_rows(bands: list[list[list[Word]]], columns: Sequence[float], size: f
     for band in bands:
         parted = [_parted(row, columns, size) for row in band]
         if ruled and not _is_several(parted):
-            found.append((_stacked([cells for cells, _ in parted]), [row for _, row in parted]))
+            for piece in _from_head(parted):
+                found.append((_stacked([cells for cells, _ in piece]), [row for _, row in piece]))
         else:
             found += _with_continuations(parted, band)
     return found
+
+
+def _from_head(parted: list[tuple[Cells, Row]]) -> list[list[tuple[Cells, Row]]]:
+    """Part head lines without a label from a first row of the table that no rule parts from them."""
+    last = parted[-1][0]
+    label = bool(last[0]) and len(parted) > 1 and not any(cells[0] for cells, _ in parted[:-1])
+    values = any(is_value(" ".join(word.text for word in cell)) for cell in last[1:] if cell)
+    if label and (values or (last[0][-1].text.endswith(":") and not any(last[1:]))):
+        return [parted[:-1], parted[-1:]]
+    return [parted]
 
 
 def _parted(row: Sequence[Word], columns: Sequence[float], size: float) -> tuple[Cells, Row]:
@@ -250,14 +298,18 @@ def _stacked(rows: Sequence[Cells]) -> Cells:
 
 
 def _is_several(parted: Sequence[tuple[Cells, Row]]) -> bool:
-    """Say whether most text rows of a band carry a label and several values: they are rows of their own."""
+    """Say whether the text rows of a band are rows of their own: most hold a value, or the same three columns."""
     if len(parted) < 2:
         return False
+    filled = [{column for column, cell in enumerate(cells) if cell} for cells, _ in parted]
     full = sum(
-        bool(cells[0]) and sum(is_value(" ".join(word.text for word in cell)) for cell in cells[1:] if cell) >= 2
-        for cells, _ in parted
+        len(columns) >= 2 and any(is_value(" ".join(word.text for word in cells[column])) for column in columns)
+        for columns, (cells, _) in zip(filled, parted, strict=True)
     )
-    return full >= max(2, 0.6 * len(parted))
+    if full >= max(2, 0.6 * len(parted)):
+        return True
+    same = max(filled.count(columns) for columns in filled if len(columns) >= 3) if max(map(len, filled)) >= 3 else 0
+    return same >= max(2, 0.8 * len(parted))
 
 
 def _with_continuations(
@@ -265,7 +317,7 @@ def _with_continuations(
 ) -> list[tuple[Cells, list[Row]]]:
     """Make text rows rows of the table, joining the second and later lines of a cell to the first."""
     tops = [min(word.box[1] for word in row) for row in band]
-    pitches = [low - high for high, low in zip(tops, tops[1:], strict=False)]
+    pitches = [low - high for high, low in itertools.pairwise(tops)]
     wide = max(pitches, default=0.0)
     usual = median(pitches) if pitches else 0.0
     found: list[tuple[Cells, list[Row]]] = []
@@ -296,7 +348,7 @@ def _is_lower(cell: Sequence[Word]) -> bool:
     return bool(cell) and cell[0].text[0].islower()
 
 
-def _joined(cell: Sequence[Word], rows: Sequence[Sequence[Word]]) -> str:
+def _joined(cell: Sequence[Word]) -> str:
     lines = text_rows(cell)
     return "\n".join(" ".join(word.text for word in line) for line in lines)
 
@@ -305,8 +357,6 @@ def _header(
     found: Sequence[tuple[Cells, list[Row]]],
     cells: Sequence[Sequence[str]],
     bands: Sequence[Sequence[Sequence[Word]]],
-    columns: Sequence[float],
-    size: float,
 ) -> int:
     """Return the number of head rows."""
     if len(cells) < 2:
@@ -337,9 +387,7 @@ def _alike(first: Sequence[str], second: Sequence[str]) -> bool:
     return bool(first[0]) and not is_value(first[0]) and sum(values) >= max(1, 0.6 * len(values)) and bool(values)
 
 
-def _spans(
-    pieces: Sequence[Row], columns: Sequence[float], size: float, rows: Sequence[Sequence[Word]]
-) -> list[tuple[int, int, str]]:
+def _spans(pieces: Sequence[Row], columns: Sequence[float], size: float) -> list[tuple[int, int, str]]:
     """Return (first column, last column, text) of what runs over several columns of a head row."""
     found: list[tuple[int, int, str]] = []
     for row in pieces:
@@ -356,7 +404,6 @@ def _tidied(cells: list[list[str]], header: int) -> tuple[list[list[str]], int]:
     column = 0
     while cells and column < len(cells[0]):
         body = {row[column] for row in cells[header:]} - {""}
-        # Dashes stand for a missing number and may share the column of the signs.
         if body and body <= _PREFIXES and column + 1 < len(cells[0]):
             _merge(cells, column, glue="")
         elif body and body <= _SUFFIXES and column > 0:

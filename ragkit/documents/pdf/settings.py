@@ -15,9 +15,7 @@ class PdfSettings(Component):
     PyMuPDF hands it out."""
 
     tables: bool = Field(True, description="Tables become Markdown with their caption, instead of loose text.")
-    figures: bool = Field(
-        True, description="Pictures and drawings become blocks: caption and the words inside."
-    )
+    figures: bool = Field(True, description="Pictures and drawings become blocks: caption and the words inside.")
     headings: bool = Field(True, description="Recognise headings, so that passages know their section.")
     drop_running: bool = Field(True, description="Leave out running headers, footers and page numbers.")
     ocr: Literal["auto", "off"] = Field(

@@ -4,6 +4,8 @@ PyMuPDF's `find_tables` is not used: it takes hundreds of times as long as readi
 on whether a layout model was activated somewhere in the process.
 """
 
+import itertools
+import re
 from collections.abc import Sequence
 from statistics import mean
 from typing import NamedTuple
@@ -17,6 +19,9 @@ _TOUCH = 3.0
 _MOST_RULES = 3000
 _PROSE = 30
 _LONG_CELL = 60
+_SHORT_CELL = 25
+_MARK = re.compile(r"[•●○▪■□◦·*\-–—]|\(?[\divx]{1,3}[.)]")
+_NUMBER = re.compile(r"\(\d+[a-z]?\)")
 _ROW_GAP = 2.2
 
 
@@ -36,19 +41,55 @@ def find_tables(content: Content, captions: Sequence[Box]) -> list[Table]:
     """
     words = [word for word in content.words if not any(contains(box, word.box) for box in captions)]
     found: list[Table] = []
-    for box, strict in _regions(content, words, captions):
-        inside = [word for word in words if contains(grown(box, 1), word.box)]
-        if len(inside) < 4 or any(share_inside(box, table.box) > 0.5 or share_inside(table.box, box) > 0.5 for table in found):
+    regions = _grids(content) + sorted(_stacks(content, words, captions), key=area, reverse=True)
+    for region in regions:
+        box = _with_open_ends(region, words)
+        if any(share_inside(box, table.box) > 0.5 or share_inside(table.box, box) > 0.5 for table in found):
             continue
-        table = _table(content, box, inside, strict)
+        inside = [word for word in words if contains(grown(box, 1), word.box)]
+        table = _table(content, box, inside) if len(inside) >= 4 else None
         if table:
             found.append(table)
     rest = [word for word in words if not any(contains(table.box, word.box) for table in found)]
-    found += _unruled(rest)
-    return found
+    found += [table for table in _unruled(rest) if not _is_drawn_over(content, table.box)]
+    return _continued(found, words)
 
 
-def _table(content: Content, box: Box, words: Sequence[Word], strict: bool) -> Table | None:
+def _continued(tables: list[Table], words: Sequence[Word]) -> list[Table]:
+    """Join a table to the one right above it with as many columns, if it has no head of its own."""
+    joined: list[Table] = []
+    for table in sorted(tables, key=lambda table: table.box[1]):
+        x0, top, x1, _ = table.box
+        for number, above in enumerate(joined):
+            between = (min(x0, above.box[0]), above.box[3], max(x1, above.box[2]), top)
+            if (
+                table.grid.header == 0
+                and len(table.grid.rows[0]) == len(above.grid.rows[0])
+                and abs(above.box[0] - x0) + abs(above.box[2] - x1) < 12
+                and -_TOUCH < top - above.box[3] < 40
+                and sum(contains(between, word.box) for word in words) <= 8
+            ):
+                label = [word.text for word in words if contains(between, word.box)]
+                rows = [[" ".join(label), *[""] * (len(above.grid.rows[0]) - 1)]] if label else []
+                grid = Grid([*above.grid.rows, *rows, *table.grid.rows], above.grid.header)
+                joined[number] = Table(union([above.box, table.box]), grid)
+                break
+        else:
+            joined.append(table)
+    return joined
+
+
+def _is_drawn_over(content: Content, box: Box) -> bool:
+    """Say whether words that line up are the labels of a chart or a picture."""
+    drawn = [shape for shape, curved in content.shapes if curved and area(shape) > 20]
+    bars = [fill for fill in content.fills if fill[3] - fill[1] > max(25.0, 1.5 * (fill[2] - fill[0]))]
+    return any(
+        overlap(shape[0], shape[2], box[0], box[2]) * overlap(shape[1], shape[3], box[1], box[3]) > 20
+        for shape in drawn + bars + content.images
+    )
+
+
+def _table(content: Content, box: Box, words: Sequence[Word]) -> Table | None:
     x0, y0, x1, y1 = box
     edges = [Rule(y, low, high) for low, top, high, bottom in content.fills for y in (top, bottom)]
     across = [rule for rule in [*content.horizontal, *edges] if y0 - _TOUCH <= rule.at <= y1 + _TOUCH]
@@ -56,13 +97,17 @@ def _table(content: Content, box: Box, words: Sequence[Word], strict: bool) -> T
     lines_y = cuts(across, x0, x1, 0.5)
     lines_x = cuts(down, y0, y1, 0.5)
     grid = make_grid(box, words, lines_y, lines_x)
-    if grid is None or not _is_table(grid, len(lines_x) > 2, strict):
+    if (
+        grid is None
+        or not _is_table(grid, framed=len(lines_x) > 2)
+        or (len(lines_x) <= 2 and _is_drawn_over(content, box))
+    ):
         return None
     return Table(union([box, *(word.box for word in words)]), grid)
 
 
-def _is_table(grid: Grid, framed: bool, strict: bool) -> bool:
-    """Tell a table from text that stands between rules, and from drawings."""
+def _is_table(grid: Grid, framed: bool) -> bool:
+    """Tell a table from text that stands between rules, lists with bullets and numbered equations."""
     rows, width = grid.rows, len(grid.rows[0])
     filled = [cell for row in rows for cell in row if cell]
     wide = sum(sum(map(bool, row)) >= 2 for row in rows)
@@ -70,22 +115,57 @@ def _is_table(grid: Grid, framed: bool, strict: bool) -> bool:
         return False
     if len(filled) < 0.3 * len(rows) * width or wide < 0.4 * len(rows):
         return False
-    if width == 2 and not framed and wide < 0.6 * len(rows):
-        return False
-    lengths = [len(cell) for cell in filled]
-    if not framed and width == 2 and mean(lengths) > _LONG_CELL and len(rows) < 4:
-        return False
-    if not strict:
-        return True
-    values = sum(map(is_value, filled))
-    return mean(lengths) <= 40 and (values >= 0.3 * len(filled) or (width >= 3 and mean(lengths) <= 20))
+    if width == 2 and not framed:
+        if wide < 0.6 * len(rows) or (sum(map(len, filled)) > _LONG_CELL * len(filled) and len(rows) < 4):
+            return False
+        if all(_MARK.fullmatch(row[0]) for row in rows if row[0]) or all(
+            _NUMBER.fullmatch(row[1]) for row in rows if row[1]
+        ):
+            return False
+    return True
 
 
-def _regions(content: Content, words: Sequence[Word], captions: Sequence[Box]) -> list[tuple[Box, bool]]:
-    """Return the places where rules or shaded rows suggest a table, and whether that is weak evidence."""
-    found = [(box, False) for box in _grids(content)]
-    found += [(box, False) for box in _stacks(content, words, captions)]
-    return found
+def _is_plain_table(grid: Grid) -> bool:
+    """Say whether words that line up without any rule are a table: nearly every cell filled, mostly by numbers."""
+    rows, width = grid.rows, len(grid.rows[0])
+    filled = [cell for row in rows for cell in row if cell]
+    if len(rows) < 3 or len(filled) < 0.6 * len(rows) * width or mean(map(len, filled)) > _SHORT_CELL:
+        return False
+    columns = [[row[column] for row in rows[grid.header :] if row[column]] for column in range(1, width)]
+    valued = sum(len(cells) >= 2 and sum(map(is_value, cells)) >= 0.7 * len(cells) for cells in columns)
+    return valued >= max(1, 0.5 * len(columns)) or (width >= 3 and mean(map(len, filled)) <= 15)
+
+
+def _with_open_ends(box: Box, words: Sequence[Word]) -> Box:
+    """Take in head rows above the first rule, and a last row below the last one."""
+    x0, top, x1, bottom = box
+    beside = [word for word in words if x0 - 3 <= word.box[0] and word.box[2] <= x1 + 3]
+    inside = [word for word in beside if top <= (word.box[1] + word.box[3]) / 2 <= bottom]
+    size = height_of(inside)
+    if not inside or size <= 0:
+        return box
+    above = [word for word in beside if top - 8 * size < word.box[3] <= top + 0.4 * size]
+    highest, edge = top, top
+    for row in reversed(text_rows(above)):
+        low, high = max(word.box[3] for word in row), min(word.box[1] for word in row)
+        pieces = segments(row, 1.2 * size)
+        if edge - low > 1.2 * size or sum(len(word.text) for word in row) > 0.8 * (x1 - x0) / (0.4 * size):
+            break
+        if len(pieces) >= 2 or pieces[0].x0 > x0 + 0.3 * (x1 - x0):
+            highest = high
+        elif pieces[0].x1 - pieces[0].x0 > 0.5 * (x1 - x0):
+            break
+        edge = high
+    below = [word for word in beside if bottom - 0.4 * size <= word.box[1] < bottom + 2 * size]
+    for row in text_rows(below)[:1]:
+        pieces = segments(row, 1.2 * size)
+        if (
+            len(pieces) >= 2
+            and is_value(pieces[-1].words[-1].text)
+            and min(w.box[1] for w in row) - bottom < 0.7 * size
+        ):
+            bottom = max(word.box[3] for word in row)
+    return (x0, highest, x1, bottom)
 
 
 def _grids(content: Content) -> list[Box]:
@@ -125,7 +205,7 @@ def _grids(content: Content) -> list[Box]:
         )
         rows = cuts(across_, box[0], box[2], 0.5)
         columns = cuts(down_, box[1], box[3], 0.3)
-        if len(rows) >= 3 and len(columns) >= 2 or len(rows) >= 2 and len(columns) >= 3:
+        if (len(rows) >= 3 and len(columns) >= 2) or (len(rows) >= 2 and len(columns) >= 3):
             boxes.append(box)
     return sorted(boxes, key=area, reverse=True)
 
@@ -173,7 +253,7 @@ def _tabular_runs(stack: Sequence[Rule], words: Sequence[Word], captions: Sequen
         "prose"
         if any(top.at - 1 <= y <= bottom.at for y in heads)
         else _band_kind(top.at, bottom.at, inside, high - low)
-        for top, bottom in zip(stack, stack[1:], strict=False)
+        for top, bottom in itertools.pairwise(stack)
     ]
     boxes: list[Box] = []
     start: int | None = None
@@ -199,10 +279,14 @@ def _band_kind(top: float, bottom: float, words: Sequence[Word], width: float) -
     if not inside:
         return "blank" if bottom - top < 40 else "prose"
     size = height_of(inside)
-    rows = [segments(row, 0.8 * size) for row in text_rows(inside)]
+    lines = text_rows(inside)
+    tops = [min(word.box[1] for word in row) for row in lines]
+    if any(low - high > 4.5 * size for high, low in zip([top, *tops], [*tops, bottom], strict=True)):
+        return "prose"
+    rows = [segments(row, 0.8 * size) for row in lines]
     wide = sum(len(row) >= 2 for row in rows)
     full = sum(len(row) == 1 and row[0].x1 - row[0].x0 > 0.75 * width for row in rows)
-    if full >= 2 and full > 0.4 * len(rows):
+    if full >= 3 and full > 0.4 * len(rows):
         return "prose"
     pieces = [sum(len(word.text) + 1 for word in piece.words) for row in rows for piece in row]
     if len(rows) >= 4 and mean(pieces) > _PROSE and max(map(len, rows)) <= 3:
@@ -258,7 +342,7 @@ def _from_run(run: list[int], rows: Sequence[list[Word]], parted: Sequence[Seque
     words = [word for number in run for word in rows[number]]
     box = union([word.box for word in words])
     grid = make_grid(box, words, [], [])
-    if grid is None or len(grid.rows) < 3 or not _is_table(grid, framed=False, strict=True):
+    if grid is None or not _is_table(grid, framed=False) or not _is_plain_table(grid):
         return []
     return [Table(box, grid)]
 
@@ -277,8 +361,7 @@ def _without_prose(words: Sequence[Word]) -> list[Word]:
         box = union([part for part, _ in parts])
         full = sum(part[2] - part[0] >= 0.75 * (box[2] - box[0]) and letters >= _PROSE for part, letters in parts)
         beside = any(
-            overlap(a[1], a[3], b[1], b[3]) > 0.5 * (a[3] - a[1])
-            for (a, _), (b, _) in zip(parts, parts[1:], strict=False)
+            overlap(a[1], a[3], b[1], b[3]) > 0.5 * (a[3] - a[1]) for (a, _), (b, _) in itertools.pairwise(parts)
         )
         if len(parts) >= 3 and full >= 0.6 * len(parts) and not beside:
             prose.add(block)

@@ -1,0 +1,73 @@
+"""Text as it was written: plain characters, words and paragraphs whole again."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from ragkit.documents.text import clean
+
+_LINE_END_HYPHEN = re.compile(r"(\w+)[-\u2010\u00ad]\n(\w+)")
+_HYPHENATED = re.compile(r"\w+[-\u2010]\w+")
+_WRAPPED_LINE = 30
+# Word writes its bullets in Symbol and Wingdings, which have no Unicode mapping.
+_BULLETS = str.maketrans("\uf0b7\uf0a7\uf0d8", "••➢")
+_GARBAGE = re.compile(r"[\ufffd\ue000-\uf8ff\x01-\x08\x0e-\x1f\x7f-\x9f]")
+_LEAST_LETTERS = 10
+
+
+def normalised(text: str) -> str:
+    """Return lines in NFKC (ligatures apart, full-width forms plain), without blank lines."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", clean(text)).translate(_BULLETS)
+    elif "\0" in text:
+        text = clean(text)
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def is_garbage(text: str) -> bool:
+    """Say whether a page's text is too short to be read, or mostly of characters that stand for nothing."""
+    letters = "".join(text.split())
+    if len(letters) < _LEAST_LETTERS:
+        return True
+    return not letters.isascii() and len(_GARBAGE.findall(letters)) > 0.3 * len(letters)
+
+
+class Mender:
+    """Joins words that a line end parted, and the lines of a paragraph.
+
+    A hyphen at a line end stays if the word is written with it elsewhere in the document (`long-term`) or if what
+    follows does not start with a small letter; otherwise it goes.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._hyphenated = {
+            word.lower().replace("\u2010", "-")
+            for text in texts
+            if "-" in text or "\u2010" in text
+            for word in _HYPHENATED.findall(text)
+        }
+
+    def words(self, text: str) -> str:
+        """Join the words that a line end parts."""
+        return _LINE_END_HYPHEN.sub(self._join, text) if "\n" in text else text
+
+    def paragraph(self, text: str) -> str:
+        """Join words, and each line with the next where it ends at the right margin.
+
+        It does if it is long, and nearly as long as the block's longest.
+        """
+        if "\n" not in text:
+            return text
+        lines = self.words(text).split("\n")
+        full = max(_WRAPPED_LINE, 0.7 * max(map(len, lines)))
+        return "".join(line + (" " if len(line) >= full else "\n") for line in lines).strip()
+
+    def line(self, text: str) -> str:
+        """Join words, and make one line of it."""
+        return " ".join(self.words(text).split())
+
+    def _join(self, match: re.Match[str]) -> str:
+        left, right = match.groups()
+        keep = not right[0].islower() or f"{left}-{right}".lower() in self._hyphenated
+        return f"{left}-{right}" if keep else left + right
