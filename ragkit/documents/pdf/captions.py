@@ -41,11 +41,21 @@ def find_captions(lines: Sequence[Line]) -> list[Caption]:
         members = [number]
         for following in range(number + 1, min(len(lines), number + _MOST_LINES)):
             other = lines[following]
-            if other.block != line.block or abs(other.size - line.size) > 0.6 or _kind(other.text.strip()):
+            if _kind(other.text.strip()) or not _is_next(lines[members[-1]], other):
                 break
             members.append(following)
         found.append(Caption(kind, union([lines[member].box for member in members]), tuple(members)))
     return found
+
+
+def _is_next(line: Line, other: Line) -> bool:
+    """Say whether a line goes on with a caption: in its block, or right below it in the same size."""
+    if abs(other.size - line.size) > 0.6:
+        return False
+    if other.block == line.block:
+        return True
+    aligned = abs(other.box[0] - line.box[0]) < 3 or abs(sum(other.box[::2]) - sum(line.box[::2])) < 12
+    return aligned and not other.bold and -line.size < other.box[1] - line.box[3] < 0.35 * line.size
 
 
 def _kind(text: str) -> CaptionKind | None:

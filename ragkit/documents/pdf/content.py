@@ -1,8 +1,7 @@
 """What stands on a page: lines of text, words, rules, filled areas, pictures and drawn shapes, the right way up."""
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -166,9 +165,15 @@ def _turned_line(line: Line, turn: int, width: float, height: float) -> Line:
     return line._replace(box=turned(line.box, turn, width, height)) if turn else line
 
 
-def _is_sane(box: Iterable[float]) -> bool:
-    """Say whether a box of a hostile or broken file can be calculated with."""
-    return all(math.isfinite(value) and abs(value) < _LARGEST_COORDINATE for value in box)
+def _is_sane(box: Sequence[float]) -> bool:
+    """Say whether a box of a hostile or broken file can be calculated with; not a number compares false."""
+    x0, y0, x1, y1 = box
+    return (
+        -_LARGEST_COORDINATE < x0 < _LARGEST_COORDINATE
+        and -_LARGEST_COORDINATE < y0 < _LARGEST_COORDINATE
+        and -_LARGEST_COORDINATE < x1 < _LARGEST_COORDINATE
+        and -_LARGEST_COORDINATE < y1 < _LARGEST_COORDINATE
+    )
 
 
 def _within(box: Box, content: Content) -> Box:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from ragkit.documents.document import Box
 from ragkit.documents.pdf.captions import Caption, nearest
 from ragkit.documents.pdf.content import Content, Line
-from ragkit.documents.pdf.geometry import area, contains, grown, merged_where, overlap, share_inside, touch, union
+from ragkit.documents.pdf.geometry import area, contains, grown, merged_where, share_inside, touch, union
 
 _CELL = 6.0
 _GAP = 8.0
+_PANEL_GAP = 40.0
 _LEAST_WIDTH, _LEAST_HEIGHT = 36.0, 28.0
 _LEAST_SHARE = 0.01
 _LABEL = 40
@@ -33,7 +34,7 @@ def find_figures(content: Content, tables: Sequence[Box], captions: Sequence[Cap
     boxes = [box for box in boxes if not any(share_inside(box, table) > 0.6 for table in tables)]
     taken = [caption.box for caption in captions] + list(tables)
     boxes = merged_where([_with_labels(box, content.lines, taken) for box in boxes], 1.0)
-    boxes = _of_one_caption(boxes, captions)
+    boxes = _of_one_caption(boxes, captions, content.lines, tables)
     return [
         box
         for box in boxes
@@ -116,18 +117,32 @@ def _is_sentence(line: Line) -> bool:
     return len(line.text.split()) > 4 or line.text.rstrip().endswith((".", ",", ";"))
 
 
-def _of_one_caption(boxes: list[Box], captions: Sequence[Caption]) -> list[Box]:
-    """Unite the panels that share a caption: those side by side right above it."""
+def _of_one_caption(
+    boxes: list[Box], captions: Sequence[Caption], lines: Sequence[Line], tables: Sequence[Box]
+) -> list[Box]:
+    """Unite the panels that share a caption: those near it, and further ones with no running text between."""
     result = list(boxes)
+    texts = [line.box for line in lines if len(line.text.strip()) > _LABEL] + list(tables)
     for caption in captions:
         if caption.kind != "figure":
             continue
-        panels = [
+        panels = [box for box in result if nearest(box, captions, ("figure",)) == caption]
+        if not panels:
+            continue
+        while more := [
             box
             for box in result
-            if nearest(box, captions, ("figure",)) == caption
-            and overlap(box[0], box[2], caption.box[0], caption.box[2]) > 0
-        ]
+            if box not in panels
+            and touch(grown(union(panels), _PANEL_GAP), box)
+            and nearest(box, captions, ("figure",)) in (None, caption)
+            and not any(_lies_in_new(text, union(panels), box) for text in [*texts, *(c.box for c in captions)])
+        ]:
+            panels += more
         if len(panels) > 1:
             result = [box for box in result if box not in panels] + [union(panels)]
     return result
+
+
+def _lies_in_new(text: Box, box: Box, other: Box) -> bool:
+    """Say whether a text would come into a figure that unites two boxes, and is in neither."""
+    return contains(union([box, other]), text) and not contains(box, text) and not contains(other, text)

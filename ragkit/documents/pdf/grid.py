@@ -1,9 +1,9 @@
 """The rows and columns of a table whose place on the page is known."""
 
-import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -157,7 +157,7 @@ def make_grid(box: Box, words: Sequence[Word], lines_y: Sequence[float], lines_x
     cells = [[_joined(cell) for cell in row] for row, _ in found]
     header = _header(found, cells, bands)
     for number in range(header):
-        for first, last, text in _spans(found[number][1], columns, size):
+        for first, last, text in _spans(found[number][1], [box[0], *columns, box[2]], size):
             for column in range(first + 1, last + 1):
                 cells[number][column] = f"{text}\n{cells[number][column]}".rstrip()
     cells, header = _tidied(cells, header)
@@ -317,7 +317,7 @@ def _with_continuations(
 ) -> list[tuple[Cells, list[Row]]]:
     """Make text rows rows of the table, joining the second and later lines of a cell to the first."""
     tops = [min(word.box[1] for word in row) for row in band]
-    pitches = [low - high for high, low in itertools.pairwise(tops)]
+    pitches = [low - high for high, low in pairwise(tops)]
     wide = max(pitches, default=0.0)
     usual = median(pitches) if pitches else 0.0
     found: list[tuple[Cells, list[Row]]] = []
@@ -387,15 +387,25 @@ def _alike(first: Sequence[str], second: Sequence[str]) -> bool:
     return bool(first[0]) and not is_value(first[0]) and sum(values) >= max(1, 0.6 * len(values)) and bool(values)
 
 
-def _spans(pieces: Sequence[Row], columns: Sequence[float], size: float) -> list[tuple[int, int, str]]:
-    """Return (first column, last column, text) of what runs over several columns of a head row."""
+def _spans(pieces: Sequence[Row], borders: Sequence[float], size: float) -> list[tuple[int, int, str]]:
+    """Return (first column, last column, text) of what runs over several columns of a head row.
+
+    Args:
+        pieces: the text rows that the head row is made of.
+        borders: of the columns, with the edges of the table.
+        size: height of the words.
+    """
     found: list[tuple[int, int, str]] = []
     for row in pieces:
         for piece in row:
-            first = sum(x < piece.x0 + 1 for x in columns)
-            last = sum(x < piece.x1 - 1 for x in columns)
-            if last > first and (_bridges(piece, columns, size) or len(piece.words) == 1):
-                found.append((first, last, " ".join(word.text for word in piece.words)))
+            covered = [
+                column
+                for column, (left, right) in enumerate(pairwise(borders))
+                if overlap(piece.x0, piece.x1, left, right) > 0.35 * (right - left)
+            ]
+            whole = len(piece.words) == 1 or _bridges(piece, borders[1:-1], size)
+            if len(covered) > 1 and whole:
+                found.append((covered[0], covered[-1], " ".join(word.text for word in piece.words)))
     return found
 
 

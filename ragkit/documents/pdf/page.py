@@ -73,9 +73,9 @@ def take_apart(pymupdf: Any, page: Any, number: int, settings: PdfSettings, reco
     rotation = 0 if recognised else page.rotation // 90
     parts = PageParts(number, content.width, content.height, (rotation - content.turn) % 4)
     captions = find_captions(content.lines) if settings.tables or settings.figures else []
-    lines = [(position, line) for position, line in enumerate(content.lines)]
+    lines = list(enumerate(content.lines))
     used: set[int] = set()
-    tables = find_tables(content, [caption.box for caption in captions]) if settings.tables else []
+    tables = find_tables(content, captions) if settings.tables else []
     free = list(captions)
     for table in tables:
         caption = _take(free, table.box, ("table",)) or _take(free, table.box, ("figure",))

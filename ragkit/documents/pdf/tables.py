@@ -4,13 +4,14 @@ PyMuPDF's `find_tables` is not used: it takes hundreds of times as long as readi
 on whether a layout model was activated somewhere in the process.
 """
 
-import itertools
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import mean
 from typing import NamedTuple
 
 from ragkit.documents.document import Box
+from ragkit.documents.pdf.captions import Caption, nearest
 from ragkit.documents.pdf.content import Content, Rule, Word
 from ragkit.documents.pdf.geometry import area, contains, grown, overlap, share_inside, union
 from ragkit.documents.pdf.grid import Grid, cuts, height_of, is_value, make_grid, segments, text_rows
@@ -32,27 +33,38 @@ class Table(NamedTuple):
     grid: Grid
 
 
-def find_tables(content: Content, captions: Sequence[Box]) -> list[Table]:
+def find_tables(content: Content, found_captions: Sequence[Caption]) -> list[Table]:
     """Return the tables of a page, none inside another.
 
     Args:
         content: with words.
-        captions: boxes of the lines that begin with `Table 3` or the like, which end a table.
+        found_captions: of the page; they end a table, and a drawing with the caption of a figure is none.
     """
+    captions = [caption.box for caption in found_captions]
     words = [word for word in content.words if not any(contains(box, word.box) for box in captions)]
     found: list[Table] = []
+    # Text over a picture as large as the page is recognised text, or stands on a background.
+    pictures = [box for box in content.images if area(box) < 0.85 * content.width * content.height]
     regions = _grids(content) + sorted(_stacks(content, words, captions), key=area, reverse=True)
     for region in regions:
+        if any(share_inside(region, image) > 0.6 for image in pictures):
+            continue
         box = _with_open_ends(region, words)
         if any(share_inside(box, table.box) > 0.5 or share_inside(table.box, box) > 0.5 for table in found):
             continue
         inside = [word for word in words if contains(grown(box, 1), word.box)]
         table = _table(content, box, inside) if len(inside) >= 4 else None
-        if table:
+        if table and not _is_figure(content, table.box, found_captions):
             found.append(table)
     rest = [word for word in words if not any(contains(table.box, word.box) for table in found)]
     found += [table for table in _unruled(rest) if not _is_drawn_over(content, table.box)]
     return _continued(found, words)
+
+
+def _is_figure(content: Content, box: Box, captions: Sequence[Caption]) -> bool:
+    """Say whether what looks like a table is a part of a drawing."""
+    caption = nearest(box, captions, ("table", "figure"))
+    return caption is not None and caption.kind == "figure" and _is_drawn_over(content, box)
 
 
 def _continued(tables: list[Table], words: Sequence[Word]) -> list[Table]:
@@ -253,7 +265,7 @@ def _tabular_runs(stack: Sequence[Rule], words: Sequence[Word], captions: Sequen
         "prose"
         if any(top.at - 1 <= y <= bottom.at for y in heads)
         else _band_kind(top.at, bottom.at, inside, high - low)
-        for top, bottom in itertools.pairwise(stack)
+        for top, bottom in pairwise(stack)
     ]
     boxes: list[Box] = []
     start: int | None = None
@@ -360,9 +372,7 @@ def _without_prose(words: Sequence[Word]) -> list[Word]:
     for block, parts in blocks.items():
         box = union([part for part, _ in parts])
         full = sum(part[2] - part[0] >= 0.75 * (box[2] - box[0]) and letters >= _PROSE for part, letters in parts)
-        beside = any(
-            overlap(a[1], a[3], b[1], b[3]) > 0.5 * (a[3] - a[1]) for (a, _), (b, _) in itertools.pairwise(parts)
-        )
+        beside = any(overlap(a[1], a[3], b[1], b[3]) > 0.5 * (a[3] - a[1]) for (a, _), (b, _) in pairwise(parts))
         if len(parts) >= 3 and full >= 0.6 * len(parts) and not beside:
             prose.add(block)
     return [word for word in words if word.line[0] not in prose]

@@ -59,9 +59,11 @@ class Mender:
         """
         if "\n" not in text:
             return text
-        lines = self.words(text).split("\n")
+        lines = text.split("\n")
         full = max(_WRAPPED_LINE, 0.7 * max(map(len, lines)))
-        return "".join(line + (" " if len(line) >= full else "\n") for line in lines).strip()
+        # A hyphen is judged with the line end behind it, a full line by its length with the hyphen.
+        joined = "".join(line + ("\n" if len(line) < full or line[-1:] in "-\u2010\u00ad" else " ") for line in lines)
+        return self.words(joined).strip()
 
     def line(self, text: str) -> str:
         """Join words, and make one line of it."""
