@@ -12,6 +12,7 @@ _SHORTEST_RULE = 8.0
 _BOLD_FLAG = 16
 _BOLD_NAMES = ("bold", "black", "heavy", "demi")
 _MOST_SHAPES = 20_000
+_MOST_PIECES = 100
 _LARGEST_COORDINATE = 1e6
 
 
@@ -27,6 +28,7 @@ class Line(NamedTuple):
     bold: bool
     block: int
     upright: bool = True
+    starts_bold: bool = False
 
 
 class Word(NamedTuple):
@@ -147,18 +149,19 @@ def _lines(blocks: list[dict[str, Any]], turn: int) -> Iterator[Line]:
             text = "".join(span["text"] for span in spans)
             if not text.strip() or not _is_sane(line["bbox"]):
                 continue
-            letters = 0
-            bold = 0
+            letters = bold = 0
+            starts_bold = False
             size, most = 0.0, 0
             for span in spans:
                 count = len(span["text"].strip())
                 letters += count
                 if span["flags"] & _BOLD_FLAG or any(name in span["font"].lower() for name in _BOLD_NAMES):
+                    starts_bold |= letters == count
                     bold += count
                 if count > most:
                     size, most = span["size"], count
             straight = max(map(abs, line["dir"])) > 0.98 and _turn_of(line["dir"]) == turn
-            yield Line(line["bbox"], text, round(size, 1), bold >= 0.9 * letters, number, straight)
+            yield Line(line["bbox"], text, round(size, 1), bold >= 0.9 * letters, number, straight, starts_bold)
 
 
 def _turned_line(line: Line, turn: int, width: float, height: float) -> Line:
@@ -197,7 +200,13 @@ def _add_drawings(content: Content, drawings: list[dict[str, Any]], turn: int, w
             for item in items[:_MOST_SHAPES]:
                 _add_straight(content, item, fill, stroked, turn, width, height)
         covers = (whole[2] - whole[0]) * (whole[3] - whole[1]) > 0.9 * content.width * content.height
-        if not covers and not (fill is not None and not stroked and min(fill, default=0) > 0.99):
+        if covers or (fill is not None and not stroked and min(fill, default=0) > 0.99):
+            continue
+        # The bars of a chart are often rectangles of one path.
+        pieces = [item[1] for item in items if item[0] == "re" and _is_sane(item[1])]
+        if 1 < len(pieces) == len(items) <= _MOST_PIECES:
+            content.shapes += [(_within(turned(piece, turn, width, height), content), False) for piece in pieces]
+        else:
             content.shapes.append((whole, curved))
 
 

@@ -1,5 +1,6 @@
 """Figures of a page: pictures and clusters of drawn shapes."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from ragkit.documents.document import Box
@@ -85,7 +86,23 @@ def _is_drawing(cluster: Sequence[tuple[Box, bool]]) -> bool:
     box = union([box for box, _ in cluster])
     if box[3] - box[1] < 20 or box[2] - box[0] < 20:
         return False
-    return curved >= 3 or (curved >= 1 and len(cluster) >= 4) or (solid >= 3 and len(cluster) >= 6)
+    return (
+        curved >= 3 or (curved >= 1 and len(cluster) >= 4) or (solid >= 3 and len(cluster) >= 6) or _are_bars(cluster)
+    )
+
+
+def _are_bars(cluster: Sequence[tuple[Box, bool]]) -> bool:
+    """Say whether at least three areas start from one line and are of different lengths."""
+    solid = [box for box, _ in cluster if min(box[2] - box[0], box[3] - box[1]) > 3]
+    for base, length, breadth in ((3, 1, 0), (0, 0, 1)):
+        starts = Counter(round(box[base]) for box in solid)
+        start, count = starts.most_common(1)[0] if starts else (0, 0)
+        bars = [box for box in solid if round(box[base]) == start]
+        lengths = {round(box[length + 2] - box[length]) for box in bars}
+        breadths = {round(box[breadth + 2] - box[breadth]) for box in bars}
+        if count >= 3 and len(lengths) >= 3 and len(breadths) <= 2:
+            return True
+    return False
 
 
 def _holds_prose(box: Box, lines: Sequence[Line]) -> bool:

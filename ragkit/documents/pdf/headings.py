@@ -5,12 +5,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from ragkit.documents.pdf.geometry import overlap, union
 from ragkit.documents.pdf.paragraphs import Paragraph
 
 _LONGEST = 160
 _MOST_WORDS = 20
 _LARGER = 1.14
 _DEEPEST = 6
+_LEAST_USES = 3
 _NUMBERED = re.compile(
     r"(?:(?P<number>\d{1,2}(?:\.\d{1,2}){0,4})\.?|(?P<letter>[A-Z](?:\.\d{1,2}){0,3})\.?"
     r"|(?P<top>(?:part|chapter|section|appendix|annex|item)\s+(?:[IVX]+|\d+[A-Z]?|[A-Z])\b[.:]?))\s+(?=\S)",
@@ -81,6 +83,34 @@ class Headings:
         ]
         self._levels = _levels(found)
 
+    def joined(self, page: int, paragraphs: Sequence[Paragraph]) -> list[Paragraph]:
+        """Join the lines of a heading that the PDF holds apart."""
+        result: list[Paragraph] = []
+        for paragraph in paragraphs:
+            above = result[-1] if result else None
+            if above and self._goes_on(page, above, paragraph):
+                result[-1] = above._replace(
+                    box=union([above.box, paragraph.box]),
+                    text=f"{above.text}\n{paragraph.text}",
+                    lines=above.lines + paragraph.lines,
+                )
+            else:
+                result.append(paragraph)
+        return result
+
+    def _goes_on(self, page: int, above: Paragraph, below: Paragraph) -> bool:
+        if (
+            abs(above.size - below.size) > 0.3
+            or above.bold != below.bold
+            or above.text.isupper() != below.text.isupper()
+            or not -0.5 * below.size < below.box[1] - above.box[3] < 0.6 * below.size
+            or overlap(above.box[0], above.box[2], below.box[0], below.box[2]) <= 0
+            or len(above.text) + len(below.text) > _LONGEST
+        ):
+            return False
+        upper, lower = self._heading(page, above), self._heading(page, below._replace(text="X" + below.text))
+        return bool(upper and lower) and not self._outline_level(page, above.text) and not _NUMBERED.match(below.text)
+
     def level(self, page: int, paragraph: Paragraph) -> int:
         """Return the level of a heading, 1 for the highest, or 0 for text."""
         heading = self._heading(page, paragraph)
@@ -136,9 +166,14 @@ def _levels(found: Sequence[Heading]) -> dict[Style, int]:
     for style in sorted(styles, key=lambda style: (-style.size, not style.bold, not style.capitals)):
         known = Counter(heading.outline_level or heading.depth for heading in styles[style])
         known.pop(0, None)
-        evident = known.total() >= 0.3 * len(styles[style])
-        levels[style] = known.most_common(1)[0][0] if evident else above + 1
-        above = levels[style]
+        if known.total() >= 0.3 * len(styles[style]):
+            levels[style] = known.most_common(1)[0][0]
+        else:
+            # Below the numbered ones of the same looks (`Item 1. Business` and, as bold, `Competition`).
+            levels[style] = max(above, *known, 0) + 1
+        # The sizes of a title page make no levels.
+        if len(styles[style]) >= min(_LEAST_USES, len(found) / 2):
+            above = levels[style]
     return levels
 
 

@@ -10,6 +10,7 @@ from ragkit.documents.pdf.figures import find_figures
 from ragkit.documents.pdf.geometry import contains, share_inside, union
 from ragkit.documents.pdf.settings import PdfSettings
 from ragkit.documents.pdf.tables import find_tables
+from ragkit.documents.pdf.text import is_garbage
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class PageParts:
         number: counts from 1.
         quarter_turns: clockwise turns from that position to the page as it is shown.
         lines: the text outside tables, figures and captions.
+        readable: the page has text that is more than a few characters or garbage.
         scanned: the page is a picture of text, which was not recognised.
     """
 
@@ -50,6 +52,7 @@ class PageParts:
     lines: list[Line] = field(default_factory=list)
     tables: list[TablePart] = field(default_factory=list)
     figures: list[FigurePart] = field(default_factory=list)
+    readable: bool = True
     scanned: bool = False
 
     def shown(self, box: Box) -> Box:
@@ -72,6 +75,7 @@ def take_apart(pymupdf: Any, page: Any, number: int, settings: PdfSettings, reco
     # Recognised text lies on the page as it is shown.
     rotation = 0 if recognised else page.rotation // 90
     parts = PageParts(number, content.width, content.height, (rotation - content.turn) % 4)
+    parts.readable = not is_garbage("".join(line.text for line in content.lines))
     captions = find_captions(content.lines) if settings.tables or settings.figures else []
     lines = list(enumerate(content.lines))
     used: set[int] = set()

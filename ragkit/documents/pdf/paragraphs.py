@@ -36,7 +36,7 @@ def paragraphs(lines: Sequence[Line]) -> list[Paragraph]:
             union([line.box for line in group]),
             "\n".join(line.text.strip() for line in group),
             max(group, key=lambda line: len(line.text)).size,
-            group[0].bold,
+            all(line.bold for line in group),
             len(group),
             group[0].upright,
         )
@@ -52,7 +52,13 @@ def _whole_lines(lines: Iterable[Line]) -> list[Line]:
             longer = max(last, line, key=lambda part: len(part.text))
             text = f"{last.text.rstrip()} {line.text.lstrip()}"
             whole[-1] = Line(
-                union([last.box, line.box]), text, longer.size, last.bold and line.bold, last.block, last.upright
+                union([last.box, line.box]),
+                text,
+                longer.size,
+                last.bold and line.bold,
+                last.block,
+                True,
+                last.starts_bold,
             )
         else:
             whole.append(line)
@@ -75,6 +81,8 @@ def _belongs(group: Sequence[Line], line: Line) -> bool:
     if last.block == line.block:
         # A style may change within a paragraph (a bold word alone on a line), but not at a heading: that is a line
         # by itself, and shorter than the paragraph is wide.
+        if abs(last.size - line.size) < 0.6 and line.starts_bold and last.bold:
+            return True
         return same or (not _is_heading_like(group, line) and not line.bold)
     gap = line.box[1] - last.box[3]
     return (

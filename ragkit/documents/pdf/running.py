@@ -9,7 +9,7 @@ from ragkit.documents.pdf.content import Line
 from ragkit.documents.pdf.page import PageParts
 
 _ZONE = 0.13
-_MOST_LINES = 6
+_MOST_LINES = 12
 _NEAR = 8.0
 _LEAST_PAGES = 3
 _DIGITS = re.compile(r"\d+")
@@ -34,11 +34,11 @@ def drop_running(pages: Sequence[PageParts]) -> None:
 
 
 def _edge_lines(page: PageParts) -> list[tuple[bool, Line]]:
-    top = sorted((line for line in page.lines if line.box[3] < _ZONE * page.height), key=lambda line: line.box[1])
-    bottom = sorted(
-        (line for line in page.lines if line.box[1] > (1 - _ZONE) * page.height), key=lambda line: -line.box[3]
-    )
-    return [(True, line) for line in top[:_MOST_LINES]] + [(False, line) for line in bottom[:_MOST_LINES]]
+    """Return (at the top?, line) of the margins, and the first and last line wherever they stand."""
+    lines = sorted((line for line in page.lines if line.upright), key=lambda line: line.box[1] + line.box[3])
+    top = [line for line in lines[:_MOST_LINES] if line.box[3] < _ZONE * page.height] or lines[:1]
+    bottom = [line for line in lines[-_MOST_LINES:] if line.box[1] > (1 - _ZONE) * page.height] or lines[-1:]
+    return [(True, line) for line in top] + [(False, line) for line in bottom]
 
 
 def _key(text: str) -> str:
@@ -52,10 +52,11 @@ def _repeated(key: str, found: list[tuple[int, Line]], pages: Sequence[PageParts
     indexes = sorted({index for index, _ in near})
     if _PAGE_OF.fullmatch(key):
         return near if len(indexes) >= 2 else []
+    if not any(map(str.isalpha, key)):
+        # A page number may follow the text instead of standing at the foot of the page.
+        return found if _counts_up(found) else []
     if len(indexes) < _LEAST_PAGES:
         return []
-    if not any(character.isalpha() for character in key.replace("roman", "")) and key != "roman":
-        return near if _counts_up(near) else []
     # Chapter titles stand on the pages of their chapter, and on every second page of a book.
     span = indexes[-1] - indexes[0] + 1
     return near if len(indexes) >= 0.25 * len(pages) or span <= 2.5 * len(indexes) else []

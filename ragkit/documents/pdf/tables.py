@@ -45,12 +45,11 @@ def find_tables(content: Content, found_captions: Sequence[Caption]) -> list[Tab
     found: list[Table] = []
     # Text over a picture as large as the page is recognised text, or stands on a background.
     pictures = [box for box in content.images if area(box) < 0.85 * content.width * content.height]
-    regions = _grids(content) + sorted(_stacks(content, words, captions), key=area, reverse=True)
-    for region in regions:
-        if any(share_inside(region, image) > 0.6 for image in pictures):
-            continue
-        box = _with_open_ends(region, words)
-        if any(share_inside(box, table.box) > 0.5 or share_inside(table.box, box) > 0.5 for table in found):
+    stacks = [_with_open_ends(box, words) for box in _stacks(content, words, captions)]
+    for box in _grids(content) + sorted(stacks, key=area, reverse=True):
+        if any(share_inside(box, image) > 0.6 for image in pictures) or any(
+            share_inside(box, table.box) > 0.5 or share_inside(table.box, box) > 0.5 for table in found
+        ):
             continue
         inside = [word for word in words if contains(grown(box, 1), word.box)]
         table = _table(content, box, inside) if len(inside) >= 4 else None

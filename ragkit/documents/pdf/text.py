@@ -12,15 +12,18 @@ _WRAPPED_LINE = 30
 # Word writes its bullets in Symbol and Wingdings, which have no Unicode mapping.
 _BULLETS = str.maketrans("\uf0b7\uf0a7\uf0d8", "••➢")
 _GARBAGE = re.compile(r"[\ufffd\ue000-\uf8ff\x01-\x08\x0e-\x1f\x7f-\x9f]")
+_LEADER = re.compile(r"[ \t]*(?:\.[ \t]?){4,}[ \t]*")
 _LEAST_LETTERS = 10
 
 
 def normalised(text: str) -> str:
-    """Return lines in NFKC (ligatures apart, full-width forms plain), without blank lines."""
+    """Return lines in NFKC (ligatures apart, full-width forms plain), without blank lines and rows of dots."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", clean(text)).translate(_BULLETS)
     elif "\0" in text:
         text = clean(text)
+    if "....." in text or ". . . ." in text:
+        text = _LEADER.sub(" ... ", text)
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
 
