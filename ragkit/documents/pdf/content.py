@@ -32,11 +32,12 @@ class Line(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A word, and the line of text that the PDF holds it in."""
+    """A word, the line of text that the PDF holds it in, and whether that line is bold."""
 
     box: Box
     text: str
     line: tuple[int, int]
+    bold: bool = False
 
 
 class Rule(NamedTuple):
@@ -107,15 +108,15 @@ def read_content(pymupdf: Any, page: Any, textpage: Any = None, tables: bool = T
     content = Content(*((height, width) if turn % 2 else (width, height)), turn)
     content.lines = [_turned_line(line, turn, width, height) for line in _lines(blocks, turn)]
     if tables and content.lines:
-        slanted = {
-            (number, place)
+        styles = {
+            (number, place): (_turn_of(line["dir"]) == turn, all(_is_bold(span) for span in line["spans"]))
             for number, block in enumerate(blocks)
             for place, line in enumerate(block.get("lines", ()))
-            if _turn_of(line["dir"]) != turn
         }
         for x0, y0, x1, y1, text, block, line, _ in page.get_text("words", textpage=textpage, flags=flags):
-            if (block, line) not in slanted and _is_sane((x0, y0, x1, y1)):
-                content.words.append(Word(turned((x0, y0, x1, y1), turn, width, height), text, (block, line)))
+            upright, bold = styles.get((block, line), (True, False))
+            if upright and _is_sane((x0, y0, x1, y1)):
+                content.words.append(Word(turned((x0, y0, x1, y1), turn, width, height), text, (block, line), bold))
     if tables or graphics:
         _add_drawings(content, page.get_cdrawings(), turn, width, height)
     if graphics:
@@ -155,13 +156,17 @@ def _lines(blocks: list[dict[str, Any]], turn: int) -> Iterator[Line]:
             for span in spans:
                 count = len(span["text"].strip())
                 letters += count
-                if span["flags"] & _BOLD_FLAG or any(name in span["font"].lower() for name in _BOLD_NAMES):
+                if _is_bold(span):
                     starts_bold |= letters == count
                     bold += count
                 if count > most:
                     size, most = span["size"], count
             straight = max(map(abs, line["dir"])) > 0.98 and _turn_of(line["dir"]) == turn
             yield Line(line["bbox"], text, round(size, 1), bold >= 0.9 * letters, number, straight, starts_bold)
+
+
+def _is_bold(span: dict[str, Any]) -> bool:
+    return bool(span["flags"] & _BOLD_FLAG) or any(name in span["font"].lower() for name in _BOLD_NAMES)
 
 
 def _turned_line(line: Line, turn: int, width: float, height: float) -> Line:

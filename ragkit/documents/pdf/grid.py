@@ -95,7 +95,7 @@ def with_signs(row: Sequence[Word]) -> list[Word]:
             or (word.text in _SUFFIXES and is_value(joined[-1].text) and gap < 12)
         ):
             last = joined.pop()
-            joined.append(Word(union([last.box, word.box]), last.text + word.text, last.line))
+            joined.append(Word(union([last.box, word.box]), last.text + word.text, last.line, last.bold))
         else:
             joined.append(word)
     return joined
@@ -245,8 +245,8 @@ def _table_rows(bands: list[list[list[Word]]], columns: Sequence[float], size: f
     for band in bands:
         parted = [_parted(row, columns, size) for row in band]
         if ruled and not _is_several(parted):
-            for piece in _from_head(parted):
-                found.append((_stacked([cells for cells, _ in piece]), [row for _, row in piece]))
+            pieces = _from_head(parted)
+            found += [(_stacked([cells for cells, _ in piece]), [row for _, row in piece]) for piece in pieces]
         else:
             found += _with_continuations(parted, band)
     return found
@@ -366,6 +366,9 @@ def _header(
         empty += 1
     if empty:
         return empty
+    bold = [all(word.bold for cell in row for word in cell) for row, _ in found]
+    if bold[0] and not all(bold):
+        return min(bold.index(False), 3)
     if len(bands) > 1:
         in_first = sum(1 for _ in _rows_of_band(found, bands[0]))
         if in_first <= 3 and in_first <= len(cells) / 2:

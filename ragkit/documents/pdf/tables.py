@@ -304,6 +304,9 @@ def _band_kind(top: float, bottom: float, words: Sequence[Word], width: float) -
         return "prose"
     if wide and (wide >= 0.3 * len(rows) or len(rows) <= 4):
         return "columns"
+    if len(rows) <= 4 and len(segments(sorted(inside, key=lambda word: word.box[0]), size)) >= 2:
+        # The label stands at half the height of the lines beside it.
+        return "columns"
     return "label" if len(rows) <= 2 else "prose"
 
 
@@ -320,10 +323,10 @@ def _unruled(words: Sequence[Word]) -> list[Table]:
     found: list[Table] = []
     run: list[int] = []
     for number in range(len(rows) + 1):
-        if number < len(rows) and (not run or _follows(rows[run[-1]], rows[number], size)):
-            if len(parted[number]) >= 2 or (run and _lone(parted, run) < 2):
-                run.append(number)
-                continue
+        near = number < len(rows) and (not run or _follows(rows[run[-1]], rows[number], size))
+        if near and (len(parted[number]) >= 2 or (run and _lone(parted, run) < 2)):
+            run.append(number)
+            continue
         found += _from_run(run, rows, parted)
         run = [number] if number < len(rows) and len(parted[number]) >= 2 else []
     return found

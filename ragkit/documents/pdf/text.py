@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import cached_property
 
 from ragkit.documents.text import clean
 
@@ -14,6 +15,7 @@ _BULLETS = str.maketrans("\uf0b7\uf0a7\uf0d8", "••➢")
 _GARBAGE = re.compile(r"[\ufffd\ue000-\uf8ff\x01-\x08\x0e-\x1f\x7f-\x9f]")
 _LEADER = re.compile(r"[ \t]*(?:\.[ \t]?){4,}[ \t]*")
 _LEAST_LETTERS = 10
+_LEAST_PART = 4
 
 
 def normalised(text: str) -> str:
@@ -39,17 +41,26 @@ def is_garbage(text: str) -> bool:
 class Mender:
     """Joins words that a line end parted, and the lines of a paragraph.
 
-    A hyphen at a line end stays if the word is written with it elsewhere in the document (`long-term`) or if what
-    follows does not start with a small letter; otherwise it goes.
+    A hyphen at a line end stays if the word is written with it elsewhere in the document (`long-term`), if both parts
+    are words of the document and the whole is not (`water-soluble`), or if what follows does not start with a small
+    letter; otherwise it goes.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self._hyphenated = {
+        self._texts = list(texts)
+
+    @cached_property
+    def _hyphenated(self) -> frozenset[str]:
+        return frozenset(
             word.lower().replace("\u2010", "-")
-            for text in texts
+            for text in self._texts
             if "-" in text or "\u2010" in text
             for word in _HYPHENATED.findall(text)
-        }
+        )
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        return frozenset(word.strip(".,;:()") for text in self._texts for word in text.lower().split())
 
     def words(self, text: str) -> str:
         """Join the words that a line end parts."""
@@ -74,5 +85,13 @@ class Mender:
 
     def _join(self, match: re.Match[str]) -> str:
         left, right = match.groups()
-        keep = not right[0].islower() or f"{left}-{right}".lower() in self._hyphenated
-        return f"{left}-{right}" if keep else left + right
+        whole = f"{left}-{right}"
+        keep = not right[0].islower() or whole.lower() in self._hyphenated or self._is_compound(left, right)
+        # A soft hyphen stands for nothing but the end of a line.
+        return whole if keep and "\u00ad" not in match.group() else left + right
+
+    def _is_compound(self, left: str, right: str) -> bool:
+        left, right = left.lower(), right.lower()
+        if min(len(left), len(right)) < _LEAST_PART or left + right in self._words:
+            return False
+        return left in self._words and right in self._words
