@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 
-from ragkit.documents.chunking import CHUNKER, Chunking
+from ragkit.documents.chunking import CHUNKER, Chunking, cut
 from ragkit.documents.document import ChunkedDocument, IngestReport, SourceFile
 from ragkit.documents.loading import PDF, READER, suffix_of
 from ragkit.documents.pdf import READER as PDF_READER
@@ -21,6 +21,9 @@ from ragkit.documents.pdf import PdfSettings
 from ragkit.documents.shards import hash_file, read_shard, write_shard
 from ragkit.documents.workers import Worker
 from ragkit.engine.component import Component
+
+if TYPE_CHECKING:
+    from ragkit.documents.loaders import DocumentLoader
 
 _SMALL = 4 << 20
 _COMPRESSION = 10
@@ -66,8 +69,10 @@ def ingest(
     *,
     settings: IngestSettings | None = None,
     hashes: Mapping[str, str] | None = None,
+    loaders: Sequence["DocumentLoader"] = (),
 ) -> Iterator[ChunkedDocument]:
-    """Read and cut files and return their documents in the order of the files, whatever the number of workers.
+    """Read and cut files and return their documents in the order of the files, whatever the number of workers; then
+    the documents of loaders, in this process.
 
     A file that cannot be read, takes too long or too much memory, or kills its reader is left out and noted in the
     report, and so is a document with the id of an earlier one. PDFs and long texts are read in processes of their own;
@@ -83,6 +88,7 @@ def ingest(
         on_file: called when a file has been read, in any order.
         settings: workers and limits.
         hashes: the SHA-256 of files by their id, where they are known.
+        loaders: further sources of documents; they are asked anew each time.
 
     Raises:
         RagkitError: a process cannot be started, or a package is missing.
@@ -103,6 +109,9 @@ def ingest(
             while position in finished:
                 yield from _hand_out(files[position], finished.pop(position), seen, report)
                 position += 1
+        for loader in loaders:
+            for document in loader.documents(report):
+                yield from _unless_seen(document.id, loader.class_, cut(document, chunking), seen, report)
     finally:
         report.seconds += time.monotonic() - begun
 
@@ -114,13 +123,19 @@ def _hand_out(file: SourceFile, outcome: _Outcome, seen: set[str], report: Inges
         return
     report.reused += outcome.reused
     for name, document in read_shard(outcome.shard, report):
-        if name in seen:
-            report.skip(file.id, f"the id '{name}' belongs to an earlier document")
-            continue
-        seen.add(name)
-        report.documents += 1
-        report.passages += len(document.passages)
-        yield document
+        yield from _unless_seen(name, file.id, document, seen, report)
+
+
+def _unless_seen(
+    name: str, origin: str, document: ChunkedDocument, seen: set[str], report: IngestReport
+) -> Iterator[ChunkedDocument]:
+    if name in seen:
+        report.skip(origin, f"the id '{name}' belongs to an earlier document")
+        return
+    seen.add(name)
+    report.documents += 1
+    report.passages += len(document.passages)
+    yield document
 
 
 def _read_all(
