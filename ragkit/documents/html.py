@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ragkit.documents.document import Block, BlockKind, IngestReport, SourceDocument, SourceFile
 from ragkit.documents.text import clean, unpaged
@@ -87,6 +87,18 @@ class _End:
         self.heading = heading
 
 
+class _Cell(NamedTuple):
+    """A cell of a table: its words, and how many rows and columns it spans."""
+
+    words: list[str]
+    down: int
+    across: int
+
+    @property
+    def text(self) -> str:
+        return _line("".join(self.words)).replace("|", "\\|")
+
+
 def _figure(element: Any) -> Block | None:
     """Return a figure as its caption and the words in it; None for another element, or if it holds a table."""
     if element.name != "figure" or element.find("table"):
@@ -97,12 +109,11 @@ def _figure(element: Any) -> Block | None:
 
 def _table(table: Any) -> Block | None:
     """Return a table of data as Markdown; None if it only arranges a page."""
-    rows = table.find_all("tr")
-    if len(rows) < 2 or table.find(["table", *(f"h{level}" for level in range(1, 7))]):
+    if table.find(["table", *(f"h{level}" for level in range(1, 7))]):
         return None
-    grid = _grid(rows)
-    columns = max(map(len, grid))
-    if columns < 2 or any(len(cell) > _CELL for row in grid for cell in row):
+    grid = _grid(_rows(table))
+    columns = max(map(len, grid), default=0)
+    if len(grid) < 2 or columns < 2 or any(len(cell) > _CELL for row in grid for cell in row):
         return None
     lines = ["| " + " | ".join([*row, *[""] * (columns - len(row))]) + " |" for row in grid]
     lines.insert(1, "|" + " --- |" * columns)
@@ -110,29 +121,49 @@ def _table(table: Any) -> Block | None:
     return Block("\n".join([caption, *lines] if caption else lines), kind="table")
 
 
-def _grid(rows: list[Any]) -> list[list[str]]:
+def _rows(table: Any) -> list[list[_Cell]]:
+    """Return the cells of a table by row.
+
+    HTML lets authors leave out `</td>` and `</tr>`, and the parser then nests what follows: a cell ends where the next
+    one begins.
+    """
+    from bs4.element import NavigableString, PreformattedString
+
+    aside = {id(node) for node in table.caption.descendants} if table.caption else set()
+    rows: list[list[_Cell]] = []
+    for node in table.descendants:
+        if isinstance(node, NavigableString):
+            if rows and rows[-1] and id(node) not in aside and not isinstance(node, PreformattedString):
+                rows[-1][-1].words.append(node)
+        elif node.name == "tr":
+            rows.append([])
+        elif node.name in ("td", "th"):
+            rows = rows or [[]]
+            rows[-1].append(_Cell([], _span(node, "rowspan"), _span(node, "colspan")))
+        elif (node.name == "br" or _BLOCKS.fullmatch(node.name)) and rows and rows[-1]:
+            rows[-1][-1].words.append(" ")
+    return [row for row in rows if row]
+
+
+def _grid(rows: list[list[_Cell]]) -> list[list[str]]:
     """Return the texts of the cells; a cell that spans several rows or columns stands in each of them."""
     grid: list[list[str]] = []
     hanging: dict[int, tuple[int, str]] = {}
     for row in rows:
-        cells = iter(row.find_all(["td", "th"]))
+        cells = iter(row)
         line: list[str] = []
         while len(line) < _COLUMNS:
-            rest, text = hanging.pop(len(line), (0, ""))
-            if rest:
-                spanned = 1
-            else:
+            left, text = hanging.pop(len(line), (0, ""))
+            columns = 1
+            if not left:
                 cell = next(cells, None)
-                if cell is None:
-                    if not any(column > len(line) for column in hanging):
-                        break
-                    text, spanned = "", 1
-                else:
-                    text = _line(cell.get_text(" ")).replace("|", "\\|")
-                    rest, spanned = _span(cell, "rowspan"), min(_span(cell, "colspan"), _COLUMNS - len(line))
-            for _ in range(spanned):
-                if rest > 1:
-                    hanging[len(line)] = (rest - 1, text)
+                if cell is not None:
+                    text, left, columns = cell.text, cell.down, min(cell.across, _COLUMNS - len(line))
+                elif not any(column > len(line) for column in hanging):
+                    break
+            for _ in range(columns):
+                if left > 1:
+                    hanging[len(line)] = (left - 1, text)
                 line.append(text)
         grid.append(line)
     return grid

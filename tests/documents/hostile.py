@@ -60,7 +60,7 @@ def bases() -> dict[str, bytes]:
             for column in range(4):
                 box = pymupdf.Rect(50 + 100 * column, 50 + 30 * row, 150 + 100 * column, 80 + 30 * row)
                 page.draw_rect(box)
-                page.insert_textbox(box + (5, 5, -5, -5), f"{row} and {column}")
+                page.insert_textbox((box.x0 + 5, box.y0 + 5, box.x1 - 5, box.y1 - 5), f"{row} and {column}")
         image = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, 40, 40))
         image.set_rect(image.irect, (200, 30, 30))
         page.insert_image((50, 300, 150, 400), pixmap=image)
@@ -139,7 +139,7 @@ def structures() -> Iterator[tuple[str, bytes]]:
         yield f"lists-{depth}-deep-in-contents", simple({4: stream(TEXT + b"[" * depth + TEXT)})
         yield f"states-{depth}-deep", simple({4: stream(b"q " * depth + TEXT)})
     yield "50000-objects", simple({n: b"<< /N %d >>" % n for n in range(6, 50_006)})
-    annotations = {n: b"<< /Type /Annot /Subtype /Text /Rect [0 0 9 9] /Contents (note) >>" for n in range(6, 5006)}
+    annotations = dict.fromkeys(range(6, 5006), b"<< /Type /Annot /Subtype /Text /Rect [0 0 9 9] >>")
     listed = b" ".join(b"%d 0 R" % n for n in annotations)
     yield "5000-notes", simple({3: PAGE[:-2] + b"/Annots [" + listed + b"] >>"} | annotations)
     for length in (b"0", b"7", b"-1", b"99999999", b"4 0 R", b"90 0 R", b"null", b"(x)", b"2147483648"):

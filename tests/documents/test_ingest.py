@@ -204,7 +204,7 @@ def test_a_worker_that_died_before_is_no_reason(corpus, tmp_path):
 
 def test_a_worker_that_cannot_be_started_is_an_error(monkeypatch, corpus, tmp_path):
     monkeypatch.setattr(workers_module.sys, "path", [str(tmp_path)])
-    with pytest.raises(RagkitError, match="cannot be started.*No module named"):
+    with pytest.raises(RagkitError, match=r"cannot be started.*No module named"):
         run(sources(corpus), tmp_path / "work")
 
 

@@ -1,8 +1,12 @@
+import random
+
 import pytest
 from pydantic import ValidationError
 
 from ragkit.documents import Block, Chunking, Page, SourceDocument, cut
 from ragkit.documents.chunking import estimate_tokens
+from ragkit.documents.chunking.parts import texts
+from ragkit.documents.chunking.tokens import cut_tokens, split
 
 SENTENCE = "Wheat needs about five hundred millimetres of rain in a season. "
 
@@ -157,3 +161,13 @@ def test_a_field_named_parent_is_not_taken_for_one():
     document = row("Short.")
     document.metadata["parent"] = "elsewhere"
     assert "parent" not in cut(document, Chunking()).passages[0].metadata
+
+
+def test_blocks_are_packed_as_the_splitter_would():
+    dice = random.Random(3)
+    for _ in range(100):
+        lengths = [dice.choice((1, 3, 8, 15, 40)) for _ in range(dice.randint(1, 12))]
+        blocks = [Block(" ".join(dice.choices(("soil", "rain.", "x\ny", "7,"), k=count))) for count in lengths]
+        ((_, (text, parts)),) = texts(paged(blocks))
+        packed = cut_tokens(text, parts, Chunking(size=20), estimate_tokens)
+        assert packed == split(text, 0, len(text), 20, 0, estimate_tokens)

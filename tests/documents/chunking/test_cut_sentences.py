@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from ragkit.documents import Block, Chunking, Page, SourceDocument, cut
@@ -38,7 +40,7 @@ def test_overlap_counts_sentences(overlap):
     found = texts(page(Block(" ".join(sentences))), size=30, overlap=overlap)
     pieces = [[s for s in sentences if s in text] for text in found]
     assert [s for n, piece in enumerate(pieces) for s in (piece[overlap:] if n else piece)] == sentences
-    assert all(before[-overlap:] == after[:overlap] for before, after in zip(pieces, pieces[1:], strict=False))
+    assert all(before[-overlap:] == after[:overlap] for before, after in pairwise(pieces))
 
 
 def test_less_is_repeated_where_the_next_sentence_would_not_fit():
