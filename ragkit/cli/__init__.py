@@ -1,4 +1,7 @@
-"""The command line: `ragkit run`, `ask`, `index`, `validate`, `stages`, `schema`, `init`, `doctor`. One file per command."""
+"""The command line: `ragkit run`, `ask`, `index`, `validate`, `stages`, `schema`, `init`, `doctor`.
+
+One file per command.
+"""
 
 import sys
 from typing import Any

@@ -23,11 +23,15 @@ _SET = typer.Option([], "--set", metavar="PATH=VALUE", help="Change a setting of
 
 
 @app.command()
-def build(pipeline: Path = _PIPELINE, overrides: list[str] = _SET) -> int:
+def build(
+    pipeline: Path = _PIPELINE,
+    reload: bool = typer.Option(False, "--reload", help="Ask the loaders for their documents again."),
+    overrides: list[str] = _SET,
+) -> int:
     """Build the index, or continue the one that is there; nothing to do if it is up to date."""
     index = _local(pipeline, overrides)
     with ProgressBars() as bars:
-        index.prepare(bars)
+        index.prepare(bars, reload=reload)
     report = index.report
     assert report is not None  # noqa: S101 - set by prepare()
     state = "up to date" if not report.built else "updated" if report.continued else "built"

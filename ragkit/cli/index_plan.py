@@ -1,9 +1,7 @@
 """`ragkit index plan`: what an index of so many vectors costs, what fits this machine, and what it would find."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Table
 
 from ragkit.cli.console import output, size_of
@@ -44,24 +42,27 @@ def show_plan(index: "LocalIndex", passages: int | None, dimension: int | None) 
     output.print(_table(rows, passages, dimension))
     measured = "no recall: it is measured on the vectors of an index that is built and Flat, with 20 passages or more"
     if sample is not None:
-        measured = f"recall@10 measured on {len(sample):,} of the index's vectors; at {passages:,} it may be lower"
+        measured = f"recall@10 measured on {len(sample):,} of the index's vectors; with more it may be lower"
     output.print(f"{measured}. Sizes are those of the vectors, without the texts.", soft_wrap=True)
 
 
 def _table(rows: "list[PlanRow]", passages: int, dimension: int) -> Table:
-    table = Table(title=f"{passages:,} passages, {dimension} dimensions", title_justify="left")
-    for column in ("factory", "RAM", "to build", "VRAM", "disk", "with shards", "recall@10", "fits"):
-        table.add_column(column, justify="left" if column in ("factory", "fits") else "right", overflow="fold")
+    table = Table(
+        title=f"{passages:,} passages, {dimension} dimensions", title_justify="left", box=None, pad_edge=False
+    )
+    table.add_column("factory", no_wrap=True)
+    for column in ("RAM", "RAM to build", "VRAM", "disk", "recall@10"):
+        table.add_column(column, justify="right")
+    table.add_column("fits")
     for row in rows:
-        search = "".join(f", {name} {value:g}" for name, value in row.search.items())
-        precision = " (GPU, float16)" if row.precision == "float16" else ""
+        search = "".join(f" {name}={value:g}" for name, value in row.search.items())
+        precision = " in float16" if row.precision == "float16" else ""
         table.add_row(
             f"{row.factory}{precision}{search}",
             size_of(row.ram),
             size_of(row.build_ram),
             "-" if row.vram is None else size_of(row.vram),
             size_of(row.disk),
-            size_of(row.build_disk),
             "-" if row.recall is None else f"{row.recall:.3f}",
             _fits(row),
         )

@@ -35,7 +35,9 @@ def _data(text: str) -> Any:
             raise InputError(f"--where {text}: not valid YAML") from None
     match = _TEST.fullmatch(text)
     if match is None:
-        raise InputError(f"--where {text}: write FIELD=VALUE, FIELD<VALUE, FIELD>=VALUE, or {{field: ..., equals: ...}}")
+        raise InputError(
+            f"--where {text}: write FIELD=VALUE, FIELD<VALUE, FIELD>=VALUE, or {{field: ..., equals: ...}}"
+        )
     name, sign, value = match.groups()
     return {"field": name, _OPERATORS[sign]: _scalar(value)}
 

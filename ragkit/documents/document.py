@@ -87,6 +87,8 @@ class IngestReport:
         figures: figures recognised in the documents.
         passages: passages that the documents were cut into.
         without_text: the pages that hold no text, by file.
+        scanned: the pages that are pictures of text and could not be read, by file.
+        recognised: the pages whose text comes from OCR, by file.
         skipped: (file, `file:line` or `file, page n`; reason) of everything that was left out.
         notes: what else the user should know, each thing once.
         seconds: how long it took.
@@ -100,6 +102,8 @@ class IngestReport:
     figures: int = 0
     passages: int = 0
     without_text: dict[str, list[int]] = field(default_factory=dict)
+    scanned: dict[str, list[int]] = field(default_factory=dict)
+    recognised: dict[str, list[int]] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -136,8 +140,9 @@ class IngestReport:
         """Take in what another report counted and noted, except its time."""
         for name in ("files", "reused", "documents", "pages", "tables", "figures", "passages"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for file, pages in other.without_text.items():
-            self.without_text.setdefault(file, []).extend(pages)
+        for name in ("without_text", "scanned", "recognised"):
+            for file, pages in getattr(other, name).items():
+                getattr(self, name).setdefault(file, []).extend(pages)
         self.skipped += other.skipped
         for text in other.notes:
             self.note(text)
@@ -155,8 +160,13 @@ class IngestReport:
         if self.reused:
             lines.append(f"{self.reused} files had been read by an interrupted build")
         lines += self.notes
-        empty = [f"no text on page {_ranges(pages)} of {file}" for file, pages in self.without_text.items()]
-        lines += _first(empty, "no text on pages of {} more files")
+        for what, places in (
+            ("recognised by OCR", self.recognised),
+            ("scanned and not read", self.scanned),
+            ("no text on", self.without_text),
+        ):
+            listed = [f"{what}: {file}, {_pages(pages)}" for file, pages in places.items()]
+            lines += _first(listed, what + ": pages of {} more files")
         lines += _first([f"skipped {place}: {reason}" for place, reason in self.skipped], "skipped {} more")
         return "\n".join(lines)
 
@@ -165,13 +175,14 @@ def _first(lines: list[str], rest: str) -> list[str]:
     return lines[:_LISTED] + ([rest.format(len(lines) - _LISTED)] if len(lines) > _LISTED else [])
 
 
-def _ranges(numbers: list[int]) -> str:
-    """Write 1, 2, 3, 7 as `1-3, 7`, and long lists cut short."""
+def _pages(numbers: list[int]) -> str:
+    """Return `page 3` or `pages 1-4, 7`, long lists cut short."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    written = [str(low) if low == high else f"{low}-{high}" for low, high in runs[:_LISTED]]
-    return ", ".join(written) + (", ..." if len(runs) > _LISTED else "")
+    spelt = [str(low) if low == high else f"{low}-{high}" for low, high in runs[:_LISTED]]
+    more = ", ..." if len(runs) > _LISTED else ""
+    return f"{'page' if len(numbers) == 1 else 'pages'} {', '.join(spelt)}{more}"

@@ -1,6 +1,7 @@
 """Read and cut a corpus: files side by side in processes with limits, resumable, one report."""
 
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -9,11 +10,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 
-from ragkit.documents.chunking import CHUNKER, Chunking
+from ragkit.documents.chunking import CHUNKER, Chunking, cut
 from ragkit.documents.document import ChunkedDocument, IngestReport, SourceFile
 from ragkit.documents.loading import PDF, READER, suffix_of
 from ragkit.documents.pdf import READER as PDF_READER
@@ -21,6 +22,9 @@ from ragkit.documents.pdf import PdfSettings
 from ragkit.documents.shards import Cut, hash_file, read_shard, write_shard
 from ragkit.documents.workers import Worker
 from ragkit.engine.component import Component
+
+if TYPE_CHECKING:
+    from ragkit.documents.loaders import DocumentLoader
 
 _SMALL = 4 << 20
 _COMPRESSION = 10
@@ -32,10 +36,10 @@ class IngestSettings(Component):
 
     workers: int | None = Field(None, ge=1, le=1024, description="Processes that read files; null: one per core.")
     seconds: float = Field(
-        300.0, gt=0, allow_inf_nan=False, description="The longest that a file may take, per 10 MB begun."
+        300, gt=0, allow_inf_nan=False, description="The longest that a file may take, per 10 MB begun."
     )
     memory: float = Field(
-        2.0, ge=0.05, allow_inf_nan=False, description="GiB of memory that reading one file may take (Linux only)."
+        2, ge=0.05, allow_inf_nan=False, description="GiB of memory that reading one file may take (Linux only)."
     )
 
 
@@ -56,16 +60,16 @@ def reading_record(pdf: PdfSettings, chunking: Chunking) -> dict[str, Any]:
     }
 
 
-class FilePassages(NamedTuple):
-    """A file that was read.
+class Ingested(NamedTuple):
+    """What came of a file or a loader.
 
     Attributes:
-        file: the file.
-        report: what was read of it; complete when the documents have been handed out.
-        documents: its documents, cut, in order; whoever takes them sees to ids that occur twice.
+        id: the file's id, or what the loader is called.
+        report: what was read and what was not; complete when the documents have been handed out.
+        documents: the documents, cut, in order; whoever takes them sees to ids that occur twice, and counts them.
     """
 
-    file: SourceFile
+    id: str
     report: IngestReport
     documents: Iterator[Cut]
 
@@ -79,8 +83,8 @@ def ingest_files(
     *,
     settings: IngestSettings | None = None,
     hashes: Mapping[str, str] | None = None,
-) -> Iterator[FilePassages]:
-    """Read and cut files and return them in their order, whatever the number of workers; see `ingest`."""
+) -> Iterator[Ingested]:
+    """Read and cut files and return what came of each, in their order; see `ingest`."""
     settings = settings or IngestSettings()
     work.mkdir(parents=True, exist_ok=True)
     unlimited = sys.platform != "linux" and not _is_small(files)
@@ -90,11 +94,17 @@ def ingest_files(
         finished[number] = outcome
         on_file(files[number])
         while position in finished:
-            read = _hand_out(files[position], finished.pop(position))
+            ingested = _hand_out(files[position], finished.pop(position))
             if unlimited:
-                read.report.note("the memory of readers is not limited on this system")
-            yield read
+                ingested.report.note("the memory of readers is not limited on this system")
+            yield ingested
             position += 1
+
+
+def ingest_loader(name: str, loader: "DocumentLoader", chunking: Chunking) -> Ingested:
+    """Ask a loader for its documents and cut them, in this process."""
+    report = IngestReport()
+    return Ingested(name, report, (Cut(doc.id, cut(doc, chunking)) for doc in loader.documents(report)))
 
 
 def ingest(
@@ -107,8 +117,10 @@ def ingest(
     *,
     settings: IngestSettings | None = None,
     hashes: Mapping[str, str] | None = None,
+    loaders: Sequence["DocumentLoader"] = (),
 ) -> Iterator[ChunkedDocument]:
-    """Read and cut files and return their documents in the order of the files, whatever the number of workers.
+    """Read and cut files and return their documents in the order of the files, whatever the number of workers; then
+    the documents of loaders, in this process.
 
     A file that cannot be read, takes too long or too much memory, or kills its reader is left out and noted in the
     report, and so is a document with the id of an earlier one. PDFs and long texts are read in processes of their own;
@@ -124,20 +136,21 @@ def ingest(
         on_file: called when a file has been read, in any order.
         settings: workers and limits.
         hashes: the SHA-256 of files by their id, where they are known.
+        loaders: further sources of documents; they are asked anew each time.
 
     Raises:
         RagkitError: a process cannot be started, or a package is missing.
         OSError: `work` cannot be written.
     """
     begun = time.monotonic()
+    read = ingest_files(files, pdf, chunking, work, on_file, settings=settings, hashes=hashes)
+    loaded = (ingest_loader(loader.class_, loader, chunking) for loader in loaders)
     seen: set[str] = set()
     try:
-        for file, own, documents in ingest_files(
-            files, pdf, chunking, work, on_file, settings=settings, hashes=hashes
-        ):
+        for origin, own, documents in itertools.chain(read, loaded):
             for name, document in documents:
                 if name in seen:
-                    own.skip(file.id, f"the id '{name}' belongs to an earlier document")
+                    own.skip(origin, f"the id '{name}' belongs to an earlier document")
                     continue
                 seen.add(name)
                 own.count(document)
@@ -147,13 +160,13 @@ def ingest(
         report.seconds += time.monotonic() - begun
 
 
-def _hand_out(file: SourceFile, outcome: _Outcome) -> FilePassages:
+def _hand_out(file: SourceFile, outcome: _Outcome) -> Ingested:
     if outcome.reason is not None:
         report = IngestReport(files=1)
         report.skip(file.id, outcome.reason)
-        return FilePassages(file, report, iter(()))
+        return Ingested(file.id, report, iter(()))
     report = IngestReport(reused=int(outcome.reused))
-    return FilePassages(file, report, read_shard(outcome.shard, report))
+    return Ingested(file.id, report, read_shard(outcome.shard, report))
 
 
 def _read_all(

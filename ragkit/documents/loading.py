@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ragkit.documents.document import IngestReport, SourceDocument, SourceFile, Unreadable
 from ragkit.documents.html import read_html
+from ragkit.documents.markdown import read_markdown
 from ragkit.documents.pdf import PdfSettings, read_pdf
 from ragkit.documents.rows import read_rows
 from ragkit.documents.text import read_text
@@ -16,7 +17,7 @@ Reader = Callable[[SourceFile, IngestReport], Iterable[SourceDocument]]
 
 READERS: dict[str, Reader] = {
     ".txt": read_text,
-    ".md": read_text,
+    ".md": read_markdown,
     ".html": read_html,
     ".htm": read_html,
     ".jsonl": read_rows,

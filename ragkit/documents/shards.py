@@ -15,7 +15,7 @@ from ragkit.documents.pdf import PdfSettings
 from ragkit.engine.state import Passage
 from ragkit.errors import RagkitError
 
-_NO_MEMORY = re.compile(r"[mc]alloc|out of memory|cannot allocate", re.IGNORECASE)
+_NO_MEMORY = re.compile(r"alloc\b.*failed|out of memory|cannot allocate", re.IGNORECASE)
 _REASON = 300
 
 

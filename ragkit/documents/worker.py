@@ -31,7 +31,9 @@ def main(memory: float) -> None:
     # What libraries print goes with the errors; answers have the pipe for themselves.
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
-    import pymupdf  # noqa: F401 - what every reader needs is there before memory is counted
+    # PyMuPDF would load a layout model that no reader uses; that takes as long as all the rest.
+    sys.modules["pymupdf.layout"] = None  # type: ignore[assignment]
+    import pymupdf  # noqa: F401 - what most files need is there before memory is counted
 
     limit = limit_memory(memory)
     _say(answers, {"ready": True})

@@ -107,6 +107,7 @@ class _SeldomCollected:
 
 _seldom_collected = _SeldomCollected()
 
+
 class Asked(NamedTuple):
     """A question that is asked; `vars` are the variables that its state starts with."""
 
@@ -145,7 +146,7 @@ def run_questions(
     on_prediction: OnPrediction | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[Prediction]:
-    """Run questions (id, text, and variables to start with) through nodes and return their predictions in the order of the questions.
+    """Run questions through nodes and return their predictions in the order of the questions.
 
     A question whose stage fails is a prediction with an error; the others go on. `on_prediction` is told of each
     question as it finishes. Works inside a running event loop too, because the run has a thread and a loop of its own.
@@ -211,9 +212,7 @@ class _Run:
             for memory in memories:
                 memory.end_wave()
 
-    async def _wave(
-        self, numbered: Iterator[tuple[int, Asked]], results: list[Prediction | None], start: int
-    ) -> None:
+    async def _wave(self, numbered: Iterator[tuple[int, Asked]], results: list[Prediction | None], start: int) -> None:
         """Run the questions of a wave, at most `in_flight` at once; a fatal failure of a resource ends it."""
         fatal = self.scheduler.fatal
 

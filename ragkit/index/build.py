@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, Unreadable
-from ragkit.documents.ingest import IngestSettings, ingest_files
+from ragkit.documents.ingest import Ingested, IngestSettings, ingest_files, ingest_loader
+from ragkit.documents.loaders import DocumentLoader
 from ragkit.engine.calls import OnProgress
 from ragkit.errors import InputError
 from ragkit.index.fields import SearchedTexts
@@ -76,6 +77,8 @@ class Plan:
     Attributes:
         folder: where the index is kept.
         files: of the corpus.
+        loaders: further sources of documents, by a name that no file has.
+        reload: whether loaders are asked that have been asked before.
         pdf: what is read from PDFs.
         chunking: how documents are cut.
         ingest: what reading may cost.
@@ -85,6 +88,8 @@ class Plan:
 
     folder: Path
     files: Sequence[SourceFile]
+    loaders: Mapping[str, DocumentLoader]
+    reload: bool
     pdf: PdfSettings
     chunking: Chunking
     ingest: IngestSettings
@@ -120,7 +125,7 @@ def prepare(plan: Plan, on_progress: OnProgress) -> BuildReport:
         InputError: the documents hold no text, or a setting does not fit them.
         RagkitError: the encoder failed.
     """
-    hashes = hash_files(plan.files, plan.folder / "files.json")
+    hashes = hash_files(plan.files, plan.folder / "files.json") | _described(plan.loaders)
     if not _reasons(plan, hashes):
         return _report(plan.folder, ())
     with locked(plan.folder):
@@ -158,7 +163,16 @@ def _reasons(plan: Plan, hashes: Mapping[str, str]) -> tuple[str, ...]:
     reasons = [str(difference) for difference in differences(manifest.settings, plan.settings)]
     new, gone, changed = _changes(manifest.files, hashes)
     counts = {"new": len(new), "gone": len(gone), "changed": len(changed)}
-    return (*reasons, *(f"{count} files {state}" for state, count in counts.items() if count))
+    reasons += [f"{count} files {state}" for state, count in counts.items() if count]
+    return (*reasons, "loaders are asked again") if plan.reload and plan.loaders else tuple(reasons)
+
+
+def _described(loaders: Mapping[str, DocumentLoader]) -> dict[str, str]:
+    """Return a hash of the settings of each loader: what it would give is known only when it is asked."""
+    return {
+        name: hashlib.sha256(json.dumps(loader.describe(), sort_keys=True).encode()).hexdigest()
+        for name, loader in loaders.items()
+    }
 
 
 def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[set[str], set[str], set[str]]:
@@ -180,20 +194,36 @@ def _base(plan: Plan) -> Base | None:
 
 
 class _Reading:
-    """Reads the files that are new or have changed, and lets the documents of the others go."""
+    """Reads the files that are new or have changed, and lets the documents of the others go; so with loaders."""
 
     def __init__(self, plan: Plan, base: Base | None, hashes: Mapping[str, str], on_progress: OnProgress) -> None:
         self._plan, self._hashes, self._on_progress = plan, hashes, on_progress
         self._new, self._gone, self._changed = _changes(base.manifest.files if base else {}, hashes)
+        if plan.reload:
+            self._changed |= plan.loaders.keys() - self._new
 
     def __call__(self, writer: StoreWriter) -> None:
-        plan = self._plan
         again = self._changed | (set(writer.clashing_files()) - self._gone)
         writer.expire_files(sorted(self._gone | again))
-        files = [file for file in plan.files if file.id in self._new or file.id in again]
+        reused = 0
+        for name, report, documents in self._ingest(self._new | again):
+            for document in documents:
+                try:
+                    if writer.put(name, *document):
+                        report.count(document.chunked)
+                except Unreadable as reason:
+                    report.skip(name, str(reason))
+            reused += report.reused
+            writer.put_report(name, replace(report, reused=0))  # which says something of this build only
+        if reused:
+            _LOG.info("%d files had been read by an interrupted build", reused)
+
+    def _ingest(self, wanted: Collection[str]) -> Iterator[Ingested]:
+        plan = self._plan
+        files = [file for file in plan.files if file.id in wanted]
+        done = itertools.count(1)
         self._on_progress("read", 0, len(files))
-        done, reused = itertools.count(1), 0
-        for file, report, documents in ingest_files(
+        yield from ingest_files(
             files,
             plan.pdf,
             plan.chunking,
@@ -201,26 +231,20 @@ class _Reading:
             lambda file: self._on_progress("read", next(done), len(files)),
             settings=plan.ingest,
             hashes=self._hashes,
-        ):
-            for name, document in documents:
-                try:
-                    if writer.put(file.id, name, document):
-                        report.count(document)
-                except Unreadable as reason:
-                    report.skip(file.id, str(reason))
-            reused += report.reused
-            writer.put_report(file.id, replace(report, reused=0))  # which says something of this build only
-        if reused:
-            _LOG.info("%d files had been read by an interrupted build", reused)
+        )
+        for name, loader in plan.loaders.items():
+            if name in wanted:
+                yield ingest_loader(name, loader, plan.chunking)
 
 
 def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, on_progress: OnProgress) -> None:
     """Make a build in the folder's `work`, with what a killed one left there, and publish it. The lock must be held."""
     work = plan.folder / WORK
     work.mkdir(exist_ok=True)
-    order = {file.id: rank for rank, file in enumerate(plan.files)}
+    order = {name: rank for rank, name in enumerate([*(file.id for file in plan.files), *plan.loaders])}
     begun = time.monotonic()
-    with StoreWriter(work / PASSAGES, base and base.folder / PASSAGES, order) as writer:
+    previous = None if base is None else base.folder / PASSAGES
+    with StoreWriter(work / PASSAGES, previous, order) as writer:
         write(writer)
         writer.finish()
         ingest = writer.report()
@@ -326,9 +350,7 @@ class _Part:
             on_done=lambda done: on_progress(self.name, min(done, total), total),
         )
         on_progress(self.name, 0, total)
-        facts = dict(PARTS[self.name].build(self.settings, growth, folder))
-        on_progress(self.name, total, total)
-        return facts
+        return dict(PARTS[self.name].build(self.settings, growth, folder))
 
 
 def _link(source: str, target: str) -> None:

@@ -47,11 +47,12 @@ class Filter(Test):
 
     @field_validator("equals", "is_in", "less_than", "at_least", "contains", mode="before")
     @classmethod
-    def _dates_are_texts(cls, value: Any) -> Any:
+    def _is_json(cls, value: Any) -> Any:
         # YAML reads an unquoted 2024-05-31 as a date, JSON metadata has no dates.
-        if isinstance(value, list):
-            return [item.isoformat() if isinstance(item, date) else item for item in value]
-        return value.isoformat() if isinstance(value, date) else value
+        try:
+            return json.loads(json.dumps(value, allow_nan=False, default=_date_as_text))
+        except TypeError as error:
+            raise ValueError(str(error)) from None
 
     def data(self) -> dict[str, Any]:
         """Return the filter as JSON data: the key under which its passages are cached."""
@@ -114,6 +115,12 @@ class _Field:
         self.path = [] if fixed else [f'$."{name}"']
 
 
+def _date_as_text(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"metadata are never a {type(value).__name__}")
+
+
 def _joined(word: str, filters: tuple[Filter, ...], nothing: str) -> Sql:
     parts = [part.sql() for part in filters]
     text = word.join(text for text, _ in parts) or nothing
@@ -140,7 +147,7 @@ def _in(field: _Field, choices: list[Any]) -> Sql:
     others = [choice for choice in choices if not isinstance(choice, str) and type(choice) not in (int, float)]
     for listed, kinds in ((texts, "('text')"), (numbers, "('integer', 'real')")):
         if listed:
-            text = f"({field.value} IN (SELECT value FROM json_each(?)) AND {field.kind} IN {kinds})"
+            text = f"({field.value} IN (SELECT value FROM json_each(?)) AND {field.kind} IN {kinds})"  # noqa: S608
             found.append((text, [*field.path, json.dumps(listed, ensure_ascii=False), *field.path]))
     found += [_equals(field, choice) for choice in others]
     return (" OR ".join(text for text, _ in found), [v for _, values in found for v in values]) if found else _NO
@@ -160,7 +167,7 @@ def _contains(field: _Field, wanted: Any) -> Sql:
     member = _Field("")
     member.value, member.kind, member.path = "item.value", "item.type", []
     test, values = _equals(member, wanted)
-    text = f"WHEN 'array' THEN EXISTS (SELECT 1 FROM {field.members} AS item WHERE {test})"
+    text = f"WHEN 'array' THEN EXISTS (SELECT 1 FROM {field.members} AS item WHERE {test})"  # noqa: S608
     values = [*field.path, *field.path, *values]
     if isinstance(wanted, str):
         text += f" WHEN 'text' THEN instr({field.value}, ?) > 0"

@@ -6,8 +6,8 @@
     <folder>/files.json       hashes of the corpus files with their sizes and times
     <folder>/lock             held by the process that builds
 
-A build is made in `work`, renamed, and then named in `current`. Replacing that one file is atomic: a reader sees the old
-index or the new one. The build before the current one stays for readers that have it open.
+A build is made in `work`, renamed, and then named in `current`. Replacing that one file is atomic: a reader sees the
+old index or the new one. The build before the current one stays for readers that have it open.
 """
 
 import hashlib

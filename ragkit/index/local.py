@@ -16,6 +16,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from ragkit.documents import Chunking, PdfSettings, discover
 from ragkit.documents.ingest import IngestSettings, reading_record
+from ragkit.documents.loaders import DocumentLoader
 from ragkit.engine.calls import LocalResource, OnProgress, Reply, Request
 from ragkit.engine.registry import indexes
 from ragkit.engine.state import Documents, Hit, Passage
@@ -55,8 +56,11 @@ class LocalIndex(Index, LocalResource):
     the searches go through the call layer.
     """
 
-    documents: tuple[str, ...] = Field(description="Files or globs (PDF, text, Markdown, HTML, JSONL).")
+    documents: tuple[str, ...] = Field((), description="Files or globs (PDF, text, Markdown, HTML, JSONL).")
     base: Path = Field(Path(), description="The folder that relative patterns start from.")
+    loaders: tuple[DocumentLoader, ...] = Field(
+        (), description="Loaders of langchain; asked when they are new or changed, or by `ragkit index build --reload`."
+    )
     pdf: PdfSettings = Field(default_factory=PdfSettings, description="What is read from PDFs.")
     chunking: Chunking = Field(default_factory=Chunking, description="How documents are cut into passages.")
     ingest: IngestSettings = Field(default_factory=IngestSettings, description="What reading documents may cost.")
@@ -81,8 +85,8 @@ class LocalIndex(Index, LocalResource):
     def _can_be_built(self) -> Self:
         if not self.parts:
             raise ValueError(f"an index needs at least one part: {', '.join(PARTS)}")
-        if not self.documents and self.path is None:
-            raise ValueError("'documents' is empty: name files, or a 'path' for an index that is filled in Python")
+        if not self.has_sources and self.path is None:
+            raise ValueError("name 'documents' or 'loaders', or a 'path' for an index that is filled in Python")
         for name in self.fusion.weights:
             if name not in self.parts:
                 raise ValueError(f"'fusion.weights' names '{name}', which is no part of the index ({self._listed()})")
@@ -91,6 +95,11 @@ class LocalIndex(Index, LocalResource):
     @property
     def parts(self) -> tuple[str, ...]:
         return tuple(self._settings)
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether the documents come from files or loaders; if not, they are added in Python."""
+        return bool(self.documents or self.loaders)
 
     @property
     def _settings(self) -> dict[str, PartSettings]:
@@ -104,7 +113,8 @@ class LocalIndex(Index, LocalResource):
         if self.path is not None:
             return self.path
         base = os.path.relpath(self.base)
-        key = "\n".join([*self.documents, base, json.dumps(self.record(), sort_keys=True)])
+        loaders = [loader.describe() for loader in self.loaders]
+        key = "\n".join([*self.documents, base, json.dumps([loaders, self.record()], sort_keys=True)])
         return project_dir() / "indexes" / hashlib.sha256(key.encode()).hexdigest()[:16]
 
     @property
@@ -128,15 +138,19 @@ class LocalIndex(Index, LocalResource):
         }
         return {"format": FORMAT} | reading_record(self.pdf, self.chunking) | parts
 
-    def prepare(self, on_progress: OnProgress) -> None:
+    def prepare(self, on_progress: OnProgress, *, reload: bool = False) -> None:
         """Build the index if the folder does not hold it, or documents or settings have changed; see `report`.
+
+        Args:
+            on_progress: told of every long step.
+            reload: ask all loaders again.
 
         Raises:
             InputError: a pattern matches nothing, the documents hold no text, or a setting does not fit them.
             RagkitError: the encoder failed.
         """
-        if self.documents:
-            self._built(prepare(self._plan(), on_progress))
+        if self.has_sources:
+            self._built(prepare(self._plan(reload), on_progress))
         else:
             self.manifest()
             self._built(existing(self.folder))
@@ -268,13 +282,22 @@ class LocalIndex(Index, LocalResource):
 
         return IndexVectorStore(self, mode)
 
-    def _plan(self) -> Plan:
-        files = discover(self.documents, self.base) if self.documents else []
-        return Plan(self.folder, files, self.pdf, self.chunking, self.ingest, self._settings, self.record())
+    def _plan(self, reload: bool = False) -> Plan:
+        return Plan(
+            folder=self.folder,
+            files=discover(self.documents, self.base) if self.documents else (),
+            loaders={f"loader {n}: {loader.class_}": loader for n, loader in enumerate(self.loaders, 1)},
+            reload=reload,
+            pdf=self.pdf,
+            chunking=self.chunking,
+            ingest=self.ingest,
+            parts=self._settings,
+            settings=self.record(),
+        )
 
     def _change(self, write: Write, reason: str) -> BuildReport:
-        if self.documents:
-            raise InputError("the documents of this index come from files: change those, and it follows")
+        if self.has_sources:
+            raise InputError("the documents of this index come from files or loaders: change those, and it follows")
         report = update(self._plan(), write, reason)
         self._built(report)
         return report

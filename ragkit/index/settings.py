@@ -9,6 +9,7 @@ from ragkit.engine.component import Component
 FusionMethod = Literal["reciprocal_rank", "weighted_sum"]
 Normalisation = Literal["min_max", "z_score", "none"]
 
+
 class FusionSettings(Component):
     """How the rankings of several parts, or of several queries, become one; see `ragkit.index.fusion`.
 

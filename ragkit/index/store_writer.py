@@ -174,7 +174,9 @@ class StoreWriter:
     def _remove(self, name: str, owner: _Owner) -> None:
         places = range(owner.first, owner.stop)
         self._db.execute("DELETE FROM passages WHERE position >= ? AND position < ?", (owner.first, owner.stop))
-        self._db.execute("DELETE FROM parents WHERE number >= ? AND number < ?", (owner.first_parent, owner.stop_parent))
+        self._db.execute(
+            "DELETE FROM parents WHERE number >= ? AND number < ?", (owner.first_parent, owner.stop_parent)
+        )
         self._db.executemany("INSERT INTO holes VALUES (?)", ((place,) for place in places))
         self._db.execute("DELETE FROM documents WHERE id = ?", (name,))
         self._note(f"-{owner.first}".encode())

@@ -9,7 +9,6 @@ from ragkit.engine import registry
 from ragkit.engine.stage import Stage, stage
 
 
-
 @stage("index_test.note", writes="vars.note")
 class Note(Stage):
     """Needs no index."""
@@ -30,7 +29,14 @@ def test_build_info_and_search(farm, ragkit):
     assert ragkit("index", "build", "farm.yaml").out.startswith("up to date: 3 passages, ")
     info = ragkit("index", "info", "farm.yaml")
     assert info.code == 0
-    for text in ("passages", "3 files, 3 documents", "factory Flat", "method lucene", "dense is searched on", "float32"):
+    for text in (
+        "passages",
+        "3 files, 3 documents",
+        "factory Flat",
+        "method lucene",
+        "dense is searched on",
+        "float32",
+    ):
         assert text in info.out
     found = ragkit("index", "search", "farm.yaml", "malted barley", "--k", "2")
     lines = found.out.splitlines()
@@ -94,13 +100,18 @@ def test_plan(farm, ragkit):
     assert given.code == 0 and "1,000,000 passages, 384 dimensions" in given.out and "no recall" in given.out
     for text in ("Flat", "1.5 GB", "768.0 MB", "HNSW32", "IVF", "PQ", "yes"):
         assert text in given.out
-    (farm / "docs" / "rows.jsonl").write_text("".join(json.dumps({"id": n, "text": f"row {n}"}) + "\n" for n in range(1, 60)))
+    (farm / "docs" / "rows.jsonl").write_text(
+        "".join(json.dumps({"id": n, "text": f"row {n}"}) + "\n" for n in range(1, 60))
+    )
     assert ragkit("index", "build", "farm.yaml", "--set", "index.documents=[docs/*]").code == 0
     measured = ragkit("index", "plan", "farm.yaml", "--set", "index.documents=[docs/*]", "--passages", "100000000")
     assert "recall@10 measured on 61 of the index's vectors" in measured.out and "1.000" in measured.out
     assert "needs" in measured.out
     sparse = ragkit("index", "plan", "farm.yaml", "--set", "index.dense=null")
-    assert (sparse.code, sparse.err) == (2, "the index has no dense part: add 'dense' to 'index' to plan for its vectors\n")
+    assert (sparse.code, sparse.err) == (
+        2,
+        "the index has no dense part: add 'dense' to 'index' to plan for its vectors\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +120,10 @@ def test_plan(farm, ragkit):
         (("info", "farm.yaml"), "holds no index; build it first"),
         (("build", "none.yaml"), "none.yaml: no such file"),
         (("build", "farm.yaml", "--set", "index.documents=[nothing/*]"), "'nothing/*' matches no file"),
-        (("search", "farm.yaml", "x", "--part", "words"), "no words part: add 'words' to 'index' (it has dense, sparse)"),
+        (
+            ("search", "farm.yaml", "x", "--part", "words"),
+            "no words part: add 'words' to 'index' (it has dense, sparse)",
+        ),
         (("search", "farm.yaml", "x", "--where", "source"), "--where source: write FIELD=VALUE"),
         (("search", "farm.yaml", "x", "--where", "{field: x, equal: 3}"), "--where.equal: Extra inputs"),
         (("search", "farm.yaml", "x", "--where", "{field: x"), "not valid YAML"),

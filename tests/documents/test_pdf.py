@@ -80,7 +80,7 @@ def test_pages_without_text_are_counted(tmp_path):
 def test_a_scanned_document_is_reported(tmp_path):
     documents, report = read(write(tmp_path / "scan.pdf", [], []))
     assert documents == []
-    assert report.skipped == [("scan.pdf", "no text on any of its 2 pages (scanned images?)")]
+    assert report.skipped == [("scan.pdf", "no text on any of its 2 pages")]
 
 
 def test_encrypted(tmp_path):
@@ -159,6 +159,6 @@ def test_messages_of_mupdf_are_shown_again_afterwards(two_columns):
 
 
 def test_ligatures_and_wide_forms_become_plain():
-    from ragkit.documents.pdf.read import _normalised
+    from ragkit.documents.pdf.text import normalised
 
-    assert _normalised("e\ufb03cient \uff28\uff12\uff2f  x\u00a0y\n\n \uf0b7 item\0") == "efficient H2O x y\n• item"
+    assert normalised("e\ufb03cient \uff28\uff12\uff2f  x\u00a0y\n\n \uf0b7 item\0") == "efficient H2O x y\n• item"

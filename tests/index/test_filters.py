@@ -37,7 +37,9 @@ FILTERS = st.recursive(
         st.builds(lambda field, value: {"field": field, "is_in": value}, FIELD, st.lists(VALUES, max_size=4)),
         st.builds(lambda field, value: {"field": field, "less_than": value}, FIELD, BOUNDS),
         st.builds(lambda field, value: {"field": field, "at_least": value}, FIELD, BOUNDS),
-        st.builds(lambda field, value: {"field": field, "contains": value}, FIELD, SCALARS.filter(lambda v: v is not None)),
+        st.builds(
+            lambda field, value: {"field": field, "contains": value}, FIELD, SCALARS.filter(lambda v: v is not None)
+        ),
         st.builds(lambda field, value: {"field": field, "is_empty": value}, FIELD, st.booleans()),
     ),
     lambda inner: st.one_of(
@@ -149,6 +151,8 @@ def test_thousands_of_choices_and_passages_use_the_index(tmp_path):
         ({"field": "", "equals": 1}, "where.field"),
         ({"any_of": [{"field": "x", "is_in": 3}]}, r"where.any_of.0.is_in: .*valid list"),
         ("source=x", "where: "),
+        ({"field": "x", "equals": float("nan")}, "where.equals: .*not JSON"),
+        ({"field": "x", "is_in": [object()]}, "where.is_in: .*never a object"),
     ],
 )
 def test_mistakes(data, message):

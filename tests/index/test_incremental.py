@@ -18,7 +18,7 @@ from ragkit.index import DenseSettings, LearnedSparseSettings, LocalIndex, Multi
 from ragkit.index.build import MOST_HOLES
 from ragkit.index.dense import shards
 
-WORDS = "wheat maize soil rust silo water yield grain root leaf seed field plough rain frost sun".split()
+WORDS = ["wheat", "maize", "soil", "rust", "silo", "water", "yield", "grain", "root", "leaf", "seed", "field", "frost"]
 QUERIES = ["wheat in the field", "rust of leaf and root", "rain frost sun", "silo"]
 
 
@@ -129,7 +129,9 @@ def test_a_part_whose_settings_have_not_changed_is_taken_over(ready, make, count
     assert changed.report.folder != before
     file = "dense/vectors.faiss"
     assert (changed.report.folder / file).samefile(before / file)
-    assert [row[1] for row in rankings(changed)[0]] == [row[1] for row in rankings(prepared(make(path=before / "x")))[0]]
+    assert [row[1] for row in rankings(changed)[0]] == [
+        row[1] for row in rankings(prepared(make(path=before / "x")))[0]
+    ]
 
 
 def test_the_earliest_file_keeps_an_id_as_files_come_and_go(tmp_path, write_rows, make):

@@ -97,7 +97,14 @@ def test_it_can_be_used_after_close(ready):
 
 
 @pytest.mark.parametrize(
-    "values", [{"documents": (), "path": None}, {"documents": 5}, {"pathh": "x"}, {"fusion": {"k": -1}}, {"chunking": {"size": 0}}]
+    "values",
+    [
+        {"documents": (), "path": None},
+        {"documents": 5},
+        {"pathh": "x"},
+        {"fusion": {"k": -1}},
+        {"chunking": {"size": 0}},
+    ],
 )
 def test_wrong_settings_are_refused(make, values):
     with pytest.raises(ValidationError):

@@ -111,11 +111,11 @@ def test_of_equal_ids_the_earliest_file_wins_whatever_comes_first(tmp_path):
     store, skipped, _ = write(tmp_path / "1", [of["b"], of["c"]], order=order)
     assert store.read(0, 1) == ["of b"] and skipped == [("c", "the id 'x' belongs to an earlier document")]
     store, skipped, _ = write(tmp_path / "2", [of["a"]], tmp_path / "1", order)
-    assert list(store.get(["x.c0"]).values())[0].page_content == "of a" and not skipped
+    assert store.get(["x.c0"])["x.c0"].page_content == "of a" and not skipped
     with StoreWriter(tmp_path / "3", tmp_path / "2", order) as writer:
         assert writer.clashing_files() == ["b", "c"]
     rest, _, _ = write(tmp_path / "3", [of["b"], of["c"]], tmp_path / "2", order, expire=["a", "b", "c"])
-    assert list(rest.get(["x.c0"]).values())[0].page_content == "of b"
+    assert rest.get(["x.c0"])["x.c0"].page_content == "of b"
 
 
 def test_reports_add_up_in_the_order_of_the_corpus(tmp_path):
@@ -165,9 +165,7 @@ def test_changes_in_any_order_give_the_same_as_writing_at_once(tmp_path_factory,
 
 def test_the_corpus_hash_is_that_of_the_documents(tmp_path):
     documents = [("f", name, document(name, name * 3)) for name in "cab"]
-    hashes = {
-        write(tmp_path / str(n), order)[0].corpus for n, order in enumerate(itertools.permutations(documents))
-    }
+    hashes = {write(tmp_path / str(n), order)[0].corpus for n, order in enumerate(itertools.permutations(documents))}
     assert len(hashes) == 1
     rows = sqlite3.connect(tmp_path / "0").execute("SELECT hash FROM documents ORDER BY id")
     assert hashes == {hashlib.sha256(b"".join(row[0] for row in rows)).hexdigest()}

@@ -136,7 +136,9 @@ def test_parents_keep_the_place_of_the_best_passage(index):
 
     class WithParents(LocalIndex):
         def parents(self, ids):
-            return {"p": Passage(id="p", page_content="large", metadata={"source": "x.pdf", "page": 1, "box": [0, 0, 9, 9]})}
+            return {
+                "p": Passage(id="p", page_content="large", metadata={"source": "x.pdf", "page": 1, "box": [0, 0, 9, 9]})
+            }
 
     children = tuple(
         Passage(id=f"c{n}", page_content="small", score=-n, metadata={"parent": "p", "page": n, "box": [n, n, n, n]})
@@ -151,5 +153,10 @@ def test_in_a_pipeline(index):
     from ragkit.models.scripted import ScriptedModel
 
     model = ScriptedModel(default="autumn")
-    steps = [RetrieveHybrid(index=index), ContextParents(index=index), ContextPack(model=model), AnswerRead(model=model)]
+    steps = [
+        RetrieveHybrid(index=index),
+        ContextParents(index=index),
+        ContextPack(model=model),
+        AnswerRead(model=model),
+    ]
     assert Pipeline(steps).ask("When is wheat sown?").answer == "autumn"

@@ -89,4 +89,6 @@ def _prefix(document: SourceDocument, page: Page) -> str:
 def _passage(
     document: SourceDocument, name: str, page: Page, parts: Sequence[Part], made: Piece, known: dict[str, Any]
 ) -> Passage:
-    return Passage(id=name, page_content=made.text, metadata=document.metadata | place(page, parts, made) | known)
+    # A row may have a field of this name; here it names a passage of the index.
+    own = {key: value for key, value in document.metadata.items() if key != "parent"}
+    return Passage(id=name, page_content=made.text, metadata=own | place(page, parts, made) | known)

@@ -6,7 +6,7 @@ from ragkit.documents.chunking.length import Length
 from ragkit.documents.chunking.parts import Part, Piece, piece
 from ragkit.documents.chunking.settings import Chunking
 from ragkit.documents.chunking.tables import split_table
-from ragkit.documents.chunking.tokens import split
+from ragkit.documents.chunking.tokens import cut_tokens
 
 _WHOLE = 4
 """Tables and figures stay whole up to so many times the size of a passage."""
@@ -20,16 +20,14 @@ def cut_layout(text: str, parts: Sequence[Part], settings: Chunking, length: Len
     """
     pieces: list[Piece] = []
     for group in groups(parts):
-        last = group[-1]
-        whole = piece(text, group[0].start, last.end)
-        if whole is None:
-            continue
-        if last.block.kind in ("table", "figure") and length(whole.text) <= _WHOLE * settings.size:
+        kind = group[-1].block.kind
+        whole = piece(text, group[0].start, group[-1].end) if kind in ("table", "figure") else None
+        if whole is not None and length(whole.text) <= _WHOLE * settings.size:
             pieces.append(whole)
-        elif last.block.kind == "table":
+        elif kind == "table":
             pieces += _split(text, group, settings, length)
         else:
-            pieces += split(text, whole.start, whole.end, settings.size, settings.overlap, length)
+            pieces += cut_tokens(text, group, settings, length)
     return pieces
 
 

@@ -93,9 +93,11 @@ def place(page: Page, parts: Sequence[Part], cut: Piece) -> dict[str, Any]:
 
 def _name(heading: str) -> str:
     """Return a heading in one line, without the marks of Markdown."""
-    line = " ".join(heading.split())
-    bare = line.strip("#").strip()
-    return (bare if line.startswith("#") else line)[:_NAME]
+    lines = heading.strip().split("\n")
+    if len(lines) > 1 and not lines[-1].strip().strip("=-"):
+        lines.pop()
+    line = " ".join(" ".join(lines).split())
+    return (line.strip("#").strip() if line.startswith("#") else line)[:_NAME]
 
 
 def _union(boxes: list[Box]) -> list[float]:

@@ -11,7 +11,32 @@ _SEPARATORS = [BLOCK_END, "\n", r"(?<=[.!?;])\s+", r"\s+", ""]
 
 def cut_tokens(text: str, parts: Sequence[Part], settings: Chunking, length: Length) -> list[Piece]:
     """Cut the text of some consecutive parts into pieces of at most `size` tokens."""
-    return split(text, parts[0].start, parts[-1].end, settings.size, settings.overlap, length) if parts else []
+    if not parts:
+        return []
+    if settings.overlap:
+        return split(text, parts[0].start, parts[-1].end, settings.size, settings.overlap, length)
+    # What the splitter would do with the blocks, counting each of them once.
+    between = length(BLOCK_END)
+    pieces: list[Piece] = []
+    start, end, filled = 0, 0, 0
+    for part in parts:
+        tokens = length(text[part.start : part.end])
+        if filled and filled + between + tokens <= settings.size:
+            end, filled = part.end, filled + between + tokens
+            continue
+        if filled:
+            pieces += _stripped(text, start, end)
+        if tokens > settings.size:
+            pieces += split(text, part.start, part.end, settings.size, 0, length)
+            filled = 0
+        else:
+            start, end, filled = part.start, part.end, tokens
+    return pieces + (_stripped(text, start, end) if filled else [])
+
+
+def _stripped(text: str, start: int, end: int) -> list[Piece]:
+    found = piece(text, start, end)
+    return [found] if found else []
 
 
 def split(text: str, start: int, end: int, size: int, overlap: int, length: Length) -> list[Piece]:

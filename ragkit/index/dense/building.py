@@ -36,7 +36,11 @@ def build_dense(settings: DenseSettings, growth: Growth, folder: Path) -> dict[s
     """
     folder.mkdir(parents=True, exist_ok=True)
     before = DenseFacts.load(growth.previous) if growth.previous else None
-    if before and growth.kept is not None and not _is_written_straight(make(settings.factory, before.dimension, settings.metric)):
+    if (
+        before
+        and growth.kept is not None
+        and not _is_written_straight(make(settings.factory, before.dimension, settings.metric))
+    ):
         growth, before = replace(growth, previous=None, start=0, kept=None), None  # codes and graphs cannot be picked
     if growth.previous and growth.kept is None and growth.start == len(growth.texts):
         shutil.copyfile(growth.previous / VECTORS, folder / VECTORS)
