@@ -6,8 +6,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -103,12 +104,13 @@ def ingest(
     finished: dict[int, _Outcome] = {}
     position = 0
     try:
-        for number, outcome in _read_all(files, reading_record(pdf, chunking), work, settings, hashes or {}):
-            finished[number] = outcome
-            on_file(files[number])
-            while position in finished:
-                yield from _hand_out(files[position], finished.pop(position), seen, report)
-                position += 1
+        with closing(_read_all(files, reading_record(pdf, chunking), work, settings, hashes or {})) as outcomes:
+            for number, outcome in outcomes:
+                finished[number] = outcome
+                on_file(files[number])
+                while position in finished:
+                    yield from _hand_out(files[position], finished.pop(position), seen, report)
+                    position += 1
         for loader in loaders:
             for document in loader.documents(report):
                 yield from _unless_seen(document.id, loader.class_, cut(document, chunking), seen, report)
@@ -144,7 +146,7 @@ def _read_all(
     work: Path,
     settings: IngestSettings,
     hashes: Mapping[str, str],
-) -> Iterator[tuple[int, _Outcome]]:
+) -> Generator[tuple[int, _Outcome], None, None]:
     """Return (position, outcome) of each file as it is finished."""
     readers = _Readers(record, work, settings, hashes)
     if _is_small(files):
