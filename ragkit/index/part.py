@@ -8,7 +8,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-
 from pydantic import Field
 
 from ragkit.engine.component import Component
