@@ -1,5 +1,7 @@
 """Pages per second of reading and cutting PDFs, against plain PyMuPDF; memory of a 1,000-page file.
 
+    python eval/bench/ingest.py --data DIR
+
 Plain PyMuPDF is `get_text()` of every page in one process. ragkit reads, cuts and writes the passages in worker
 processes, starting them included; "text only" is the reader with tables, figures, headings and running lines off.
 """
@@ -17,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pymupdf
-from common import ROOT, Target, interleave, ratio, table, write_result
+from common import Target, interleave, ratio, table, write_result
 
 from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, discover
 from ragkit.documents.ingest import IngestSettings, ingest
@@ -90,7 +92,7 @@ def memory(path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT / "corpora/fieldguide", help="a folder with PDF files")
+    parser.add_argument("--data", type=Path, required=True, help="a folder with PDF files")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pages", type=int, default=1000, help="pages of the file whose memory is measured")
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)

@@ -7,8 +7,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,10 +37,10 @@ class IngestSettings(Component):
 
     workers: int | None = Field(None, ge=1, le=1024, description="Processes that read files; null: one per core.")
     seconds: float = Field(
-        300, gt=0, allow_inf_nan=False, description="The longest that a file may take, per 10 MB begun."
+        300.0, gt=0, allow_inf_nan=False, description="The longest that a file may take, per 10 MB begun."
     )
     memory: float = Field(
-        2, ge=0.05, allow_inf_nan=False, description="GiB of memory that reading one file may take (Linux only)."
+        2.0, ge=0.05, allow_inf_nan=False, description="GiB of memory that reading one file may take (Linux only)."
     )
 
 
@@ -83,22 +84,23 @@ def ingest_files(
     *,
     settings: IngestSettings | None = None,
     hashes: Mapping[str, str] | None = None,
-) -> Iterator[Ingested]:
+) -> Generator[Ingested, None, None]:
     """Read and cut files and return what came of each, in their order; see `ingest`."""
     settings = settings or IngestSettings()
     work.mkdir(parents=True, exist_ok=True)
     unlimited = sys.platform != "linux" and not _is_small(files)
     finished: dict[int, _Outcome] = {}
     position = 0
-    for number, outcome in _read_all(files, reading_record(pdf, chunking), work, settings, hashes or {}):
-        finished[number] = outcome
-        on_file(files[number])
-        while position in finished:
-            ingested = _hand_out(files[position], finished.pop(position))
-            if unlimited:
-                ingested.report.note("the memory of readers is not limited on this system")
-            yield ingested
-            position += 1
+    with closing(_read_all(files, reading_record(pdf, chunking), work, settings, hashes or {})) as outcomes:
+        for number, outcome in outcomes:
+            finished[number] = outcome
+            on_file(files[number])
+            while position in finished:
+                ingested = _hand_out(files[position], finished.pop(position))
+                if unlimited:
+                    ingested.report.note("the memory of readers is not limited on this system")
+                yield ingested
+                position += 1
 
 
 def ingest_loader(name: str, loader: "DocumentLoader", chunking: Chunking) -> Ingested:
@@ -143,19 +145,19 @@ def ingest(
         OSError: `work` cannot be written.
     """
     begun = time.monotonic()
-    read = ingest_files(files, pdf, chunking, work, on_file, settings=settings, hashes=hashes)
     loaded = (ingest_loader(loader.class_, loader, chunking) for loader in loaders)
     seen: set[str] = set()
     try:
-        for origin, own, documents in itertools.chain(read, loaded):
-            for name, document in documents:
-                if name in seen:
-                    own.skip(origin, f"the id '{name}' belongs to an earlier document")
-                    continue
-                seen.add(name)
-                own.count(document)
-                yield document
-            report.add(own)
+        with closing(ingest_files(files, pdf, chunking, work, on_file, settings=settings, hashes=hashes)) as read:
+            for origin, own, documents in itertools.chain(read, loaded):
+                for name, document in documents:
+                    if name in seen:
+                        own.skip(origin, f"the id '{name}' belongs to an earlier document")
+                        continue
+                    seen.add(name)
+                    own.count(document)
+                    yield document
+                report.add(own)
     finally:
         report.seconds += time.monotonic() - begun
 
@@ -175,7 +177,7 @@ def _read_all(
     work: Path,
     settings: IngestSettings,
     hashes: Mapping[str, str],
-) -> Iterator[tuple[int, _Outcome]]:
+) -> Generator[tuple[int, _Outcome], None, None]:
     """Return (position, outcome) of each file as it is finished."""
     readers = _Readers(record, work, settings, hashes)
     if _is_small(files):

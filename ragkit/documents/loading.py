@@ -10,7 +10,7 @@ from ragkit.documents.html import read_html
 from ragkit.documents.markdown import read_markdown
 from ragkit.documents.pdf import PdfSettings, read_pdf
 from ragkit.documents.rows import read_rows
-from ragkit.documents.text import read_text
+from ragkit.documents.text import clean, read_text
 from ragkit.errors import InputError
 
 Reader = Callable[[SourceFile, IngestReport], Iterable[SourceDocument]]
@@ -50,7 +50,8 @@ def discover(patterns: Sequence[str], base: Path) -> list[SourceFile]:
     root = os.path.commonpath([path.parent for path in paths])
     # A file reached by several names (a link to a folder above itself makes many) counts once, under its shortest.
     unique = {path.resolve(): path for path in sorted(paths, key=lambda path: (len(path.parts), path), reverse=True)}
-    return [SourceFile(path, path.relative_to(root).as_posix()) for path in sorted(unique.values())]
+    # Names that are not UTF-8 hold lone surrogates, which no index can store.
+    return [SourceFile(path, clean(path.relative_to(root).as_posix())) for path in sorted(unique.values())]
 
 
 def _matches(pattern: str, base: Path) -> set[Path]:

@@ -13,7 +13,7 @@ import pymupdf
 import pytest
 from hostile import pages, simple, structures, write_hostile
 
-from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile
+from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, discover
 from ragkit.documents import workers as workers_module
 from ragkit.documents.ingest import IngestSettings, ingest, reading_record
 from ragkit.documents.workers import Worker
@@ -306,7 +306,7 @@ def test_a_report_survives_json_and_reads_well():
         "3 files, 2 documents, 30 pages (4 pages without text), 2 tables, 1 figures, 40 passages in 1.2 s\n"
         "1 files had been read by an interrupted build\n"
         "said once\n"
-        "no text on page 3-5, 9 of a.pdf\n"
+        "no text on: a.pdf, pages 3-5, 9\n"
         "skipped b.pdf: the file is empty"
     )
 
@@ -329,5 +329,9 @@ def test_names_that_are_no_names(tmp_path):
     names = ["new\nline.pdf", "-rf.pdf", "long" * 60 + ".pdf", "ünïcode 麦.pdf", os.fsdecode(b"not-utf8-\xff.pdf")]
     for name in names:
         Path(folder / name).write_bytes(simple())
-    found, report = run(sources(folder), tmp_path / "work")
-    assert len(found) == len(names) and report.skipped == []
+    files = discover(["corpus/*"], tmp_path)
+    found, report = run(files, tmp_path / "work")
+    assert report.skipped == []
+    assert sorted(document.passages[0].metadata["source"] for document in found) == sorted(
+        name.replace("\udcff", "\ufffd") for name in names
+    )

@@ -16,7 +16,7 @@ def cut_tokens(text: str, parts: Sequence[Part], settings: Chunking, length: Len
     if settings.overlap:
         return split(text, parts[0].start, parts[-1].end, settings.size, settings.overlap, length)
     # What the splitter would do with the blocks, counting each of them once.
-    between = length(BLOCK_END)
+    between = length(BLOCK_END) if len(parts) > 1 else 0
     pieces: list[Piece] = []
     start, end, filled = 0, 0, 0
     for part in parts:

@@ -103,6 +103,13 @@ def test_estimate():
     assert estimate_tokens("") == 0
 
 
+def test_plain_text_is_counted_like_any_other():
+    dice = random.Random(4)
+    for _ in range(200):
+        text = "".join(dice.choices([chr(code) for code in range(128)], k=80))
+        assert estimate_tokens(text) == estimate_tokens(text + " é") - 1
+
+
 @pytest.mark.parametrize(
     "values", [{"size": 0}, {"size": 15}, {"overlap": -1}, {"size": 100, "overlap": 51}, {"sise": 1}]
 )
