@@ -1,11 +1,14 @@
-"""The command line: `ragkit run`, `ask`, `validate`, `stages`, `schema`, `init`, `doctor`. One file per command."""
+"""The command line: `ragkit run`, `ask`, `index`, `validate`, `stages`, `schema`, `init`, `doctor`.
+
+One file per command.
+"""
 
 import sys
 from typing import Any
 
 import typer
 
-from ragkit.cli import stages
+from ragkit.cli import index, stages
 from ragkit.cli.ask import ask
 from ragkit.cli.console import errors, show_log
 from ragkit.cli.doctor import doctor
@@ -26,6 +29,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(ask)
+app.add_typer(index.app, name="index")
 app.command()(validate)
 app.add_typer(stages.app, name="stages")
 app.command()(schema)
