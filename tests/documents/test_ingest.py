@@ -256,7 +256,7 @@ def test_a_stopped_run_takes_its_workers_along(tmp_path, how):
         readers = psutil.Process(process.pid).children()
         assert readers
         process.send_signal(how)
-        process.wait(20)
+        process.wait(60)
         if how == signal.SIGINT:
             assert "KeyboardInterrupt" in process.stderr.read()
             assert not any(reader.is_running() for reader in readers)
