@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.errors import RagkitError
-from ragkit.index.dense.embedding import Vectors, embed_passages, unit
+from ragkit.index.dense.embedding import Vectors, embed_passages, scale
 from ragkit.index.dense.settings import DenseSettings
 from ragkit.index.part import Growth
 
@@ -64,8 +64,7 @@ def embed_shards(settings: DenseSettings, growth: Growth) -> Iterator[Shard]:
                 on_done = _shifted(growth.on_done, done)
                 vectors = embed_passages(settings.encoder, kept, names, on_done)
                 if scaled:
-                    for row in vectors:
-                        row[:] = unit(row)
+                    scale(vectors)
                 _write(path, vectors)
         done += len(texts)
         growth.on_done(done)
