@@ -226,12 +226,13 @@ build_dense(settings, Growth(Texts(map(str, range(500))), folder / "work"), fold
     assert recall(DenseIndex(tmp_path / "dense", settings), clustered(500), clustered(20, seed=1)) == 1
 
 
-def test_a_previous_build_of_another_size_or_dimension(tmp_path):
-    first = build(tmp_path / "a", clustered(100), factory="SQ8")
+@pytest.mark.parametrize("factory", ["Flat", "SQ8"])
+def test_a_previous_build_of_another_size_or_dimension(tmp_path, factory):
+    first = build(tmp_path / "a", clustered(100), factory=factory)
     with pytest.raises(InputError, match="holds 100 vectors, 60 are expected"):
-        build(tmp_path / "b", clustered(120), factory="SQ8", previous=first, start=60)
+        build(tmp_path / "b", clustered(120), factory=factory, previous=first, start=60)
     with pytest.raises(RagkitError, match=r"vectors of 16 dimensions .*those before them have 32"):
-        build(tmp_path / "c", clustered(120, 16), factory="SQ8", previous=first, start=100)
+        build(tmp_path / "c", clustered(120, 16), factory=factory, previous=first, start=100)
 
 
 def test_vectors_of_several_dimensions(tmp_path):
