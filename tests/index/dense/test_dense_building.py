@@ -19,7 +19,7 @@ from ragkit.index.part import Growth
 KINDS = [
     "Flat", "SQ8", "SQfp16", "PQ8x4np", "HNSW16", "HNSW16_SQ8", "IVF16,Flat", "IVF16,SQfp16", "IVF16,PQ8x4np",
     "IVF16_HNSW8,Flat", "OPQ8,PQ8x4np", "PCA16,Flat", "PCAR16,IVF16,SQ8", "OPQ8_16,IVF16,PQ8x4np", "IVF16,PQ8x4fs",
-    "PQ16x4fs", "PQ8x4np,RFlat", "IVF16,PQ8x4np,RFlat", "L2norm,Flat", "RR16,HNSW8",
+    "PQ16x4fs", "HNSW16_PQ8x4np", "PQ8x4np,RFlat", "IVF16,PQ8x4np,RFlat", "L2norm,Flat", "RR16,HNSW8",
 ]  # fmt: skip
 SEARCH = {"IVF": {"nprobe": 8}, "HNSW": {"efSearch": 64}}
 
