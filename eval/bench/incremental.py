@@ -1,6 +1,6 @@
 """An index that follows its documents: 1 % added, replaced or deleted, against building the index anew.
 
-The documents are paragraphs of the field guide, recombined until there are enough different ones, in files of JSONL; the
+The documents are paragraphs of the field guide, recombined until there are enough different ones, in JSONL files; the
 index has a dense part (Flat, the embedded encoder, its weights loaded before) and a sparse one. Each round starts from
 a fresh copy of the same index. What comes of a change is compared with the index built anew: the rankings of words have
 to be the same; those of vectors may differ in near-ties, as an encoder's last digits depend on its batches.
