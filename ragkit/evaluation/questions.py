@@ -5,12 +5,12 @@ import difflib
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ragkit.config.messages import explain
 from ragkit.errors import InputError
@@ -18,6 +18,7 @@ from ragkit.errors import InputError
 SHOWN_PROBLEMS = 20
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Grade = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Question:
         supporting_ids: ids of the gold passages, pages (`<document>#p<n>`, from 1) or documents.
         type: the set's own kind of question (`bridge`, `table` ...), or an empty string.
         answerable: False when the right thing is to abstain; `answers` then hold at most a remark.
+        relevance: graded relevance by id, where the set has it (qrels); 0 or less is judged not relevant.
         extra: the row's further fields.
     """
 
@@ -40,6 +42,7 @@ class Question:
     supporting_ids: tuple[str, ...] = ()
     type: str = ""
     answerable: bool = True
+    relevance: dict[str, float] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -54,13 +57,14 @@ class _Row(BaseModel):
     supporting_ids: list[Text] = []
     type: str = ""
     answerable: bool = True
+    relevance: dict[Text, Grade] = {}
 
 
 def read_questions(path: str | Path, limit: int | None = None) -> list[Question]:
     """Read questions from a `.jsonl` or `.jsonl.gz` file, one JSON object a line; blank lines are skipped.
 
-    A row needs `question`; it may have `id`, `answers`, `supporting_ids`, `type`, `answerable` and any further
-    fields. A row without an id gets `q<line number>` (from 1), which stays the same as long as the file does.
+    A row needs `question`; it may have `id`, `answers`, `supporting_ids`, `type`, `answerable`, `relevance` (a mapping
+    of ids to grades; without `supporting_ids`, those graded above 0 are the gold ones) and any further fields. A row without an id gets `q<line number>` (from 1), which stays the same as long as the file does.
 
     Args:
         path: the file.
@@ -120,18 +124,24 @@ def question_of(row: Any, number: int) -> Question:
         raise ValueError(f"a question is one JSON object, not {type(row).__name__}")
     json.dumps(row, ensure_ascii=False).encode("utf-8")  # refuses lone surrogates, which no output file could hold
     checked = _Row.model_validate(row)
-    for key in ("answers", "supporting_ids", "answerable"):
+    for key in ("answers", "supporting_ids", "answerable", "relevance"):
         if key not in row and (close := difflib.get_close_matches(key, row, n=1, cutoff=0.8)):
             raise ValueError(f"unknown key '{close[0]}', did you mean '{key}'?")
     return Question(
         id=checked.id or f"q{number}",
         question=checked.question,
         answers=tuple(checked.answers),
-        supporting_ids=tuple(checked.supporting_ids),
+        supporting_ids=tuple(checked.supporting_ids) or relevant(checked.relevance),
         type=checked.type,
         answerable=checked.answerable,
+        relevance=checked.relevance,
         extra=checked.model_extra or {},
     )
+
+
+def relevant(relevance: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the ids that are graded above 0, the highest grades first."""
+    return tuple(sorted((name for name, grade in relevance.items() if grade > 0), key=lambda name: -relevance[name]))
 
 
 def describe_problem(error: Exception) -> str:
