@@ -32,8 +32,8 @@ class Question:
         supporting_ids: ids of the gold passages, pages (`<document>#p<n>`, from 1) or documents.
         type: the set's own kind of question (`bridge`, `table` ...), or an empty string.
         answerable: False when the right thing is to abstain; `answers` then hold at most a remark.
-        relevance: graded relevance by id, where the set has it (qrels); 0 or less is judged not relevant.
         extra: the row's further fields.
+        relevance: graded relevance by id, where the set has it (qrels); 0 or less is judged not relevant.
     """
 
     id: str
@@ -42,8 +42,8 @@ class Question:
     supporting_ids: tuple[str, ...] = ()
     type: str = ""
     answerable: bool = True
-    relevance: dict[str, float] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    relevance: dict[str, float] = field(default_factory=dict)
 
 
 class _Row(BaseModel):
@@ -134,8 +134,8 @@ def question_of(row: Any, number: int) -> Question:
         supporting_ids=tuple(checked.supporting_ids) or relevant(checked.relevance),
         type=checked.type,
         answerable=checked.answerable,
-        relevance=checked.relevance,
         extra=checked.model_extra or {},
+        relevance=checked.relevance,
     )
 
 
