@@ -64,7 +64,8 @@ def read_questions(path: str | Path, limit: int | None = None) -> list[Question]
     """Read questions from a `.jsonl` or `.jsonl.gz` file, one JSON object a line; blank lines are skipped.
 
     A row needs `question`; it may have `id`, `answers`, `supporting_ids`, `type`, `answerable`, `relevance` (a mapping
-    of ids to grades; without `supporting_ids`, those graded above 0 are the gold ones) and any further fields. A row without an id gets `q<line number>` (from 1), which stays the same as long as the file does.
+    of ids to grades; without `supporting_ids`, those graded above 0 are the gold ones) and any further fields. A row
+    without an id gets `q<line number>` (from 1), which stays the same as long as the file does.
 
     Args:
         path: the file.
