@@ -5,20 +5,21 @@ import difflib
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from ragkit.config.messages import explain
 from ragkit.errors import InputError
 
 SHOWN_PROBLEMS = 20
 
+L = TypeVar("L")
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Grade = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Question:
     type: str = ""
     answerable: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
-    relevance: dict[str, float] = field(default_factory=dict)
+    relevance: dict[str, int] = field(default_factory=dict)
 
 
 class _Row(BaseModel):
@@ -57,7 +58,7 @@ class _Row(BaseModel):
     supporting_ids: list[Text] = []
     type: str = ""
     answerable: bool = True
-    relevance: dict[Text, Grade] = {}
+    relevance: dict[Text, int] = {}
 
 
 def read_questions(path: str | Path, limit: int | None = None) -> list[Question]:
@@ -77,19 +78,36 @@ def read_questions(path: str | Path, limit: int | None = None) -> list[Question]
     path = Path(path)
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, not {limit}")
+    return collect(path, numbered_lines(path), lambda line, number: question_of(parse_json(line), number), limit)
+
+
+def collect(
+    path: Path, lines: Iterable[tuple[int, L]], read: Callable[[L, int], Question], limit: int | None = None
+) -> list[Question]:
+    """Return the questions of numbered lines (or rows).
+
+    Args:
+        path: what messages call the file.
+        lines: with their numbers, from 1.
+        read: makes a question of a line and its number; raises ValueError if the line is bad.
+        limit: stop after so many questions.
+
+    Raises:
+        InputError: there is no question, or there are bad lines, or two of one id; then all of them are named.
+    """
     questions: dict[str, Question] = {}
-    lines: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     problems: list[str] = []
-    for number, line in _numbered_lines(path):
+    for number, line in lines:
         try:
-            question = _parse(line, number)
-            if question.id in lines:
-                raise ValueError(f"id '{question.id}' was used before, in line {lines[question.id]}")
+            question = read(line, number)
+            if question.id in numbers:
+                raise ValueError(f"id '{question.id}' was used before, in line {numbers[question.id]}")
         except (ValueError, RecursionError) as error:
             problems.append(f"{path}:{number}: {describe_problem(error)}")
             continue
         questions[question.id] = question
-        lines[question.id] = number
+        numbers[question.id] = number
         if len(questions) == limit:
             break
     if problems:
@@ -99,7 +117,12 @@ def read_questions(path: str | Path, limit: int | None = None) -> list[Question]
     return list(questions.values())
 
 
-def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a `.jsonl` or `.jsonl.gz` file that are not blank, with their numbers from 1.
+
+    Raises:
+        InputError: the file cannot be read or is named otherwise.
+    """
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
         raise InputError(f"{path}: a questions file is named *.jsonl or *.jsonl.gz")
     try:
@@ -111,8 +134,9 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise InputError(f"{path}: cannot be read: {error}") from error
 
 
-def _parse(line: bytes, number: int) -> Question:
-    return question_of(json.loads(line.decode("utf-8")), number)
+def parse_json(line: bytes) -> Any:
+    """Return the JSON value of a line; a ValueError or RecursionError says that it holds none."""
+    return json.loads(line.decode("utf-8"))
 
 
 def question_of(row: Any, number: int) -> Question:
@@ -140,7 +164,7 @@ def question_of(row: Any, number: int) -> Question:
     )
 
 
-def relevant(relevance: Mapping[str, float]) -> tuple[str, ...]:
+def relevant(relevance: Mapping[str, int]) -> tuple[str, ...]:
     """Return the ids that are graded above 0, the highest grades first."""
     return tuple(sorted((name for name, grade in relevance.items() if grade > 0), key=lambda name: -relevance[name]))
 
