@@ -236,7 +236,8 @@ async def _pack(stage: Stage, gold: _Gold, values: Values) -> Values:
 
 async def _read(stage: Stage, gold: _Gold, values: Values) -> Values:
     question = gold.question
-    passages: Documents = values.get("context") or values.get("documents") or ()
+    context: Documents | None = values.get("context")
+    passages: Documents = values.get("documents", ()) if context is None else context
     told = not {"documents", "vars.context"} & stage.reads.keys() or gold.is_told_by(passages)
     if question.answerable and not (question.answers and told):
         return await _original(stage, values)

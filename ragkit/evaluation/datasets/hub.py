@@ -88,7 +88,7 @@ def _hotpot(row: Row) -> dict[str, Any]:
         "answers": texts(row["answer"]),
         "supporting_ids": list(dict.fromkeys(title for title, _ in pairs)),
         "type": str(row.get("type") or ""),
-        "supporting_sentences": [[title, int(sentence)] for title, sentence in pairs],
+        "supporting_sentences": [{"id": title, "sent": int(sentence)} for title, sentence in pairs],
     }
 
 

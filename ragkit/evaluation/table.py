@@ -1,0 +1,191 @@
+"""Results of several runs side by side: what `ragkit eval` writes as JSON and Markdown."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ragkit.engine.run_folder import read_lines
+from ragkit.evaluation.compare import Difference, differences
+from ragkit.evaluation.experiment import Experiment
+from ragkit.evaluation.funnel import Funnel
+from ragkit.evaluation.statistics import CONFIDENCE
+from ragkit.evaluation.summary import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls to models and indexes by where their answers came from.
+
+    Attributes:
+        made: computed or sent in this run.
+        cached: known from an earlier run (or an earlier start of this one).
+        joined: equal to a call that another question had under way.
+    """
+
+    made: int
+    cached: int
+    joined: int
+
+
+@dataclass(frozen=True, slots=True)
+class OracleNote:
+    """What was replaced by gold: the steps, gold ids that the index lacks, questions whose steps worked as always."""
+
+    steps: list[str]
+    missing: int
+    untouched: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run in a table.
+
+    Attributes:
+        group: what belongs together, such as the question set; empty if there is one only.
+        name: what the run is called.
+        base: the name of the run of the same group that `differences` are to; None for a baseline.
+        questions: how many there were; `failures` of them failed and count as wrong.
+        quality: the metrics that judge quality.
+    """
+
+    group: str
+    name: str
+    base: str | None
+    questions: int
+    failures: int
+    quality: list[str]
+    metrics: dict[str, Estimate]
+    differences: dict[str, Difference]
+    calls: Calls
+    funnel: Funnel
+    oracle: OracleNote | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of an evaluation, and what a reader must know about them."""
+
+    title: str
+    rows: list[Row]
+    notes: list[str]
+
+    def to_json(self) -> str:
+        """Return the table as JSON."""
+        return (
+            json.dumps({"confidence": CONFIDENCE, **asdict(self)}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        )
+
+    def to_markdown(self) -> str:
+        """Return a Markdown table for each group."""
+        parts = [f"# {self.title}\n"]
+        for group, rows in by_group(self.rows).items():
+            names = metric_names(rows)
+            cells = [["run", "questions", "failed", *names, "calls made", "cached"]]
+            cells.append(["---", *["---:"] * (len(cells[0]) - 1)])
+            cells += [
+                [
+                    row.name,
+                    str(row.questions),
+                    str(row.failures),
+                    *(_markdown_cell(row, name) for name in names),
+                    f"{row.calls.made:,}",
+                    f"{row.calls.cached + row.calls.joined:,}",
+                ]
+                for row in rows
+            ]
+            lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells]
+            parts.append("\n".join([*([f"## {group}\n"] if group else []), *lines, ""]))
+        parts += ["\n".join(f"- {note}" for note in self.notes) + "\n"] if self.notes else []
+        return "\n".join(parts)
+
+
+def by_group(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return the rows by their group, in order."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
+    return groups
+
+
+def metric_names(rows: Iterable[Row]) -> list[str]:
+    """Return the metrics of rows, each once."""
+    return list(dict.fromkeys(name for row in rows for name in row.metrics))
+
+
+def make_row(experiment: Experiment, name: str, group: str = "") -> Row:
+    """Return the row of a finished run, without differences."""
+    summary, oracle = experiment.summary, experiment.oracle
+    return Row(
+        group=group,
+        name=name,
+        base=None,
+        questions=summary.overall.questions,
+        failures=summary.overall.failures,
+        quality=list(summary.quality),
+        metrics=dict(summary.overall.metrics),
+        differences={},
+        calls=count_calls(experiment.folder),
+        funnel=experiment.funnel,
+        oracle=OracleNote(list(oracle.steps), len(oracle.missing), oracle.untouched) if oracle else None,
+    )
+
+
+def with_differences(
+    rows: Sequence[Row], scores: Sequence[Mapping[str, Sequence[float | None]]], base: Row
+) -> list[Row]:
+    """Return the rows with their differences to one of them; Holm's correction goes over all the others."""
+    position = next(number for number, row in enumerate(rows) if row is base)
+    others = [number for number in range(len(rows)) if number != position]
+    found = differences(scores[position], [scores[number] for number in others])
+    changed = {
+        number: replace(rows[number], base=base.name, differences=own)
+        for number, own in zip(others, found, strict=True)
+    }
+    return [changed.get(number, row) for number, row in enumerate(rows)]
+
+
+def count_calls(folder: Path) -> Calls:
+    """Return where the answers of a run's calls came from, as its trace says."""
+    counts = dict.fromkeys(("run", "cache", "joined"), 0)
+    last: dict[str, dict[str, Any]] = {row["id"]: row for row in read_lines(folder / "trace.jsonl")}
+    for row in last.values():
+        for event in row["stages"]:
+            for call in event.get("calls", ()):
+                counts[call["source"]] += 1
+    return Calls(counts["run"], counts["cache"], counts["joined"])
+
+
+def show_value(value: float | None, quality: bool) -> str:
+    """Return a mean as it is shown: three decimals for what lies between 0 and 1, fewer for costs."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if quality else f"{value:,.2f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def show_estimate(row: Row, name: str) -> str:
+    """Return a metric's value and interval, `.712 (.650 to .770)`."""
+    estimate = row.metrics.get(name)
+    if estimate is None or estimate.value is None:
+        return "-"
+    quality = name in row.quality
+    interval = f"{show_value(estimate.low, quality)} to {show_value(estimate.high, quality)}"
+    return f"{show_value(estimate.value, quality)} ({interval})"
+
+
+def show_difference(row: Row, name: str) -> str:
+    """Return a metric's difference to the baseline with its interval and corrected p-value, or an empty text."""
+    change = row.differences.get(name)
+    if change is None or change.paired.difference is None or change.p_holm is None:
+        return ""
+    quality = name in row.quality
+    low, high = show_value(change.paired.low, quality), show_value(change.paired.high, quality)
+    sign = "+" if change.paired.difference >= 0 else ""
+    p = f"p {change.p_holm:.3f}" if change.p_holm >= 0.001 else "p < .001"
+    return f"{sign}{show_value(change.paired.difference, quality)} ({low} to {high}), {p}"
+
+
+def _markdown_cell(row: Row, name: str) -> str:
+    difference = show_difference(row, name) if name in row.quality else ""
+    return show_estimate(row, name) + (f"<br>{difference}" if difference else "")
