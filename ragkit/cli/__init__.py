@@ -1,4 +1,4 @@
-"""The command line: `ragkit run`, `ask`, `validate`, `stages`, `schema`, `init`, `doctor`. One file per command."""
+"""The command line: `ragkit run`, `eval`, `compare` and the others. One file per command."""
 
 import sys
 from typing import Any
@@ -7,9 +7,12 @@ import typer
 
 from ragkit.cli import stages
 from ragkit.cli.ask import ask
+from ragkit.cli.compare import compare
 from ragkit.cli.console import errors, show_log
 from ragkit.cli.doctor import doctor
+from ragkit.cli.eval import evaluate
 from ragkit.cli.init import init
+from ragkit.cli.reproduce import reproduce
 from ragkit.cli.run import run
 from ragkit.cli.schema import schema
 from ragkit.cli.validate import validate
@@ -25,6 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run)
+app.command("eval")(evaluate)
+app.command()(compare)
+app.command()(reproduce)
 app.command()(ask)
 app.command()(validate)
 app.add_typer(stages.app, name="stages")

@@ -21,6 +21,11 @@ from ragkit.evaluation.questions import Question
 from ragkit.pipeline import Pipeline
 from ragkit.stages.answer import cite
 
+
+class OracleMisfitError(InputError):
+    """A pipeline has no step that an oracle could take the place of."""
+
+
 READ = "read"
 """The name that stands for every step that writes the answer."""
 
@@ -95,7 +100,7 @@ def _chosen(pipeline: Pipeline, names: Sequence[str]) -> list[Step]:
         fitting = [step for step in steps if _fits(step, name)]
         if not fitting:
             choices = dict.fromkeys(chain.from_iterable((s.id, s.stage.name.partition(".")[0]) for s in steps))
-            raise InputError(
+            raise OracleMisfitError(
                 f"--oracle {name}: no step of the pipeline is called so{did_you_mean(name, choices)} "
                 f"(choose from: {', '.join(choices)}, {READ})"
             )

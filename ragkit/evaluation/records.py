@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,7 +16,8 @@ from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.questions import Question, read_questions
 from ragkit.evaluation.summary import Summary
 
-QUESTIONS, SCORES, METRICS, FUNNEL = "questions.jsonl", "scores.jsonl", "metrics.json", "funnel.json"
+QUESTIONS, PREDICTIONS, TRACE = "questions.jsonl", "predictions.jsonl", "trace.jsonl"
+SCORES, METRICS, FUNNEL = "scores.jsonl", "metrics.json", "funnel.json"
 
 
 def question_line(question: Question) -> bytes:
@@ -59,7 +61,7 @@ class FinishedRun:
     """
 
     name: str
-    lock: dict[str, object]
+    lock: dict[str, Any]
     questions: list[Question]
     scores: dict[str, list[float | None]]
     quality: tuple[str, ...]
@@ -72,12 +74,7 @@ def read_run(folder: Path) -> FinishedRun:
     Raises:
         InputError: the folder holds no run, or one that is not finished.
     """
-    if not (folder / LOCK_FILE).is_file():
-        raise InputError(f"{folder}: holds no run (there is no {LOCK_FILE})")
-    missing = [name for name in (QUESTIONS, SCORES, METRICS) if not (folder / name).is_file()]
-    if missing:
-        raise InputError(f"{folder}: the run is not finished (there is no {missing[0]}); complete it first")
-    lock = yaml.load((folder / LOCK_FILE).read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe loader
+    check_finished(folder)
     rows = list(read_lines(folder / SCORES))
     questions = read_questions(folder / QUESTIONS)
     if [row.pop("id") for row in rows] != [question.id for question in questions]:
@@ -86,12 +83,32 @@ def read_run(folder: Path) -> FinishedRun:
     names = list(metrics["metrics"])
     return FinishedRun(
         name=str(folder),
-        lock=lock,
+        lock=read_lock(folder),
         questions=questions,
         scores={name: [row.get(name) for row in rows] for name in names},
         quality=tuple(name for name in names if _judges_quality(name)),
         failures=metrics["failures"],
     )
+
+
+def check_finished(folder: Path) -> None:
+    """Make sure that a folder holds a finished run.
+
+    Raises:
+        InputError: it holds none, or one that is not finished.
+    """
+    if not (folder / LOCK_FILE).is_file():
+        raise InputError(f"{folder}: holds no run (there is no {LOCK_FILE})")
+    missing = [name for name in (QUESTIONS, SCORES, METRICS) if not (folder / name).is_file()]
+    if missing:
+        raise InputError(f"{folder}: the run is not finished (there is no {missing[0]}); complete it first")
+
+
+def read_lock(folder: Path) -> dict[str, Any]:
+    """Return the settings of a run, as its lock holds them."""
+    text = (folder / LOCK_FILE).read_text(encoding="utf-8")
+    data: dict[str, Any] = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
+    return data
 
 
 def _judges_quality(name: str) -> bool:

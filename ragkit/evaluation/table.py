@@ -157,35 +157,32 @@ def count_calls(folder: Path) -> Calls:
     return Calls(counts["run"], counts["cache"], counts["joined"])
 
 
-def show_value(value: float | None, quality: bool) -> str:
+def show_value(value: float | None, quality: bool, *, signed: bool = False) -> str:
     """Return a mean as it is shown: three decimals for what lies between 0 and 1, fewer for costs."""
     if value is None:
         return "-"
-    return f"{value:.3f}" if quality else f"{value:,.2f}" if abs(value) < 10 else f"{value:,.1f}"
+    sign = "+" if signed else ""
+    return f"{value:{sign}.3f}" if quality else f"{value:{sign},.2f}" if abs(value) < 10 else f"{value:{sign},.1f}"
 
 
-def show_estimate(row: Row, name: str) -> str:
-    """Return a metric's value and interval, `.712 (.650 to .770)`."""
-    estimate = row.metrics.get(name)
-    if estimate is None or estimate.value is None:
-        return "-"
-    quality = name in row.quality
-    interval = f"{show_value(estimate.low, quality)} to {show_value(estimate.high, quality)}"
-    return f"{show_value(estimate.value, quality)} ({interval})"
+def show_interval(low: float | None, high: float | None, quality: bool) -> str:
+    """Return an interval as it is shown."""
+    return "-" if low is None else f"{show_value(low, quality)} to {show_value(high, quality)}"
 
 
-def show_difference(row: Row, name: str) -> str:
-    """Return a metric's difference to the baseline with its interval and corrected p-value, or an empty text."""
-    change = row.differences.get(name)
-    if change is None or change.paired.difference is None or change.p_holm is None:
-        return ""
-    quality = name in row.quality
-    low, high = show_value(change.paired.low, quality), show_value(change.paired.high, quality)
-    sign = "+" if change.paired.difference >= 0 else ""
-    p = f"p {change.p_holm:.3f}" if change.p_holm >= 0.001 else "p < .001"
-    return f"{sign}{show_value(change.paired.difference, quality)} ({low} to {high}), {p}"
+def show_p(p: float | None) -> str:
+    """Return a p-value as it is shown."""
+    return "-" if p is None else "< .001" if p < 0.001 else f"{p:.3f}"
 
 
 def _markdown_cell(row: Row, name: str) -> str:
-    difference = show_difference(row, name) if name in row.quality else ""
-    return show_estimate(row, name) + (f"<br>{difference}" if difference else "")
+    """Return value and interval, and for quality the difference to the baseline below."""
+    estimate, change, quality = row.metrics.get(name), row.differences.get(name), name in row.quality
+    if estimate is None or estimate.value is None:
+        return "-"
+    cell = f"{show_value(estimate.value, quality)} ({show_interval(estimate.low, estimate.high, quality)})"
+    if not quality or change is None or change.paired.difference is None:
+        return cell
+    paired = change.paired
+    difference = show_value(paired.difference, quality, signed=True)
+    return f"{cell}<br>{difference} ({show_interval(paired.low, paired.high, quality)}), p {show_p(change.p_holm)}"

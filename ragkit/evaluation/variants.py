@@ -20,8 +20,8 @@ FULL = "as it is"
 """What the unchanged pipeline is called in tables."""
 
 IN_SAMPLE = (
-    "The values of a sweep were tried on the questions that they are reported on: the best of them looks better than it "
-    "is. To choose one, use --select METRIC --validation SHARE (or a file)."
+    "The values of a sweep were tried on the questions that they are reported on: the best of them looks better than "
+    "it is. To choose one, use --select METRIC --validation SHARE (or a file)."
 )
 
 
@@ -104,10 +104,10 @@ def evaluate(
     """
     sweeps = [parse_sweep(text) for text in plan.sweeps]
     points = list(grid(sweeps)) if sweeps else []
-    _check_selection(plan)
     evaluation = _Evaluation(out, on_progress, on_variant)
     notes: list[str] = []
     with Pipeline.load(plan.file, plan.overrides) as pipeline:
+        _check_selection(plan, pipeline.settings.metrics)
         for _, overrides in points:
             Pipeline.load(plan.file, [*plan.overrides, *overrides])  # all mistakes before the first run
         questions = load_questions(_source(plan, pipeline), plan.limit or pipeline.settings.limit)
@@ -170,7 +170,7 @@ def _source(plan: Plan, pipeline: Pipeline) -> str:
     return source
 
 
-def _check_selection(plan: Plan) -> None:
+def _check_selection(plan: Plan, metrics: Sequence[str]) -> None:
     if (plan.select is None) != (plan.validation is None):
         raise InputError("--select and --validation go together: choose by METRIC on the validation questions")
     if plan.select is None:
@@ -179,6 +179,11 @@ def _check_selection(plan: Plan) -> None:
         raise InputError("--select chooses a point of a --sweep, but there is none")
     if parse_metric(plan.select).needs is None:
         raise InputError(f"--select {plan.select}: choose by a metric of quality, not by a cost")
+    if plan.select not in metrics:
+        hint = did_you_mean(plan.select, metrics)
+        raise InputError(
+            f"--select {plan.select}: the pipeline does not measure it{hint} (metrics: {', '.join(metrics)})"
+        )
 
 
 def _divide(plan: Plan, questions: list[Question]) -> tuple[list[Question], list[Question]]:
@@ -206,11 +211,6 @@ def _choose(
         with Pipeline.load(plan.file, [*plan.overrides, *overrides]) as changed:
             rows.append(evaluation.run(changed, validation, name, "validation"))
     metric = str(plan.select)
-    if metric not in rows[0].metrics:
-        hint = did_you_mean(metric, rows[0].quality)
-        raise InputError(
-            f"--select {metric}: the pipeline does not measure it{hint} (metrics: {', '.join(rows[0].quality)})"
-        )
     values = [row.metrics[metric].value for row in rows]
     known = [value for value in values if value is not None]
     if not known:

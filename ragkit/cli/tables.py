@@ -1,0 +1,98 @@
+"""Tables of several runs in the terminal."""
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from ragkit.cli.console import output
+
+if TYPE_CHECKING:
+    from ragkit.evaluation.funnel import Funnel
+    from ragkit.evaluation.table import Table
+
+LEVEL = 0.05
+_LONGEST_REASONS = 3
+
+
+def show_runs(table: "Table") -> None:
+    """Print every metric of each run: value and difference to the baseline with intervals, p-value, calls."""
+    from ragkit.evaluation.table import metric_names, show_interval, show_p, show_value
+
+    shown = RichTable(title=table.title, title_justify="left")
+    for name in ("metric", "value", "95 % interval", "difference", "95 % interval", "p (Holm)"):
+        shown.add_column(name, justify="left" if name == "metric" else "right")
+    for row in table.rows:
+        heading = f"{row.group}: {row.name}" if row.group else row.name
+        failed = f", {row.failures} failed" if row.failures else ""
+        known = row.calls.cached + row.calls.joined
+        shown.add_row(f"[bold]{escape(heading)}[/bold]")
+        shown.add_row(f"n {row.questions}{failed}", f"{row.calls.made:,}", "calls made", f"{known:,}", "known", "")
+        for name in metric_names([row]):
+            quality, estimate = name in row.quality, row.metrics[name]
+            cells = [show_value(estimate.value, quality), show_interval(estimate.low, estimate.high, quality)]
+            if (change := row.differences.get(name)) is not None:
+                paired = change.paired
+                cells += [
+                    show_value(paired.difference, quality, signed=True),
+                    show_interval(paired.low, paired.high, quality),
+                    show_p(change.p_holm),
+                ]
+            shown.add_row(f"  {name}", *cells)
+        shown.add_section()
+    output.print(shown)
+    show_notes(table)
+
+
+def show_groups(table: "Table") -> None:
+    """Print the values of each group of runs in a few columns; a star marks a difference with p below .05."""
+    from ragkit.evaluation.table import by_group, metric_names, show_value
+
+    for group, rows in by_group(table.rows).items():
+        shown = RichTable(title=f"{group}, {rows[0].questions} questions", title_justify="left")
+        names = metric_names(rows)
+        shown.add_column("run")
+        for name in ("failed", *names, "made", "known"):
+            shown.add_column(name, justify="right")
+        for row in rows:
+            cells = []
+            for name in names:
+                estimate, change = row.metrics.get(name), row.differences.get(name)
+                star = "*" if change is not None and change.p_holm is not None and change.p_holm < LEVEL else " "
+                value = estimate.value if estimate is not None else None
+                cells.append(f"{show_value(value, name in row.quality)}{star if name in row.quality else ''}")
+            known = row.calls.cached + row.calls.joined
+            shown.add_row(row.name, str(row.failures), *cells, f"{row.calls.made:,}", f"{known:,}")
+        output.print(shown)
+    output.print(
+        "made, known: calls to models and indexes; * p below .05; intervals and differences: see the table's file"
+    )
+    show_notes(table)
+
+
+def show_notes(table: "Table") -> None:
+    """Print what a reader of the table must know."""
+    for note in table.notes:
+        output.print(f"- {note}", markup=False)
+
+
+def show_funnel(funnel: "Funnel") -> None:
+    """Print where gold evidence was lost, a line for each stage."""
+    if not funnel.questions:
+        return
+    table = RichTable(
+        title=f"funnel: {funnel.questions} questions with gold evidence, {funnel.units} pieces of it",
+        title_justify="left",
+    )
+    for column in ("stage", "all of it", "some", "pieces", "lost here"):
+        table.add_column(column, justify="left" if column in ("stage", "lost here") else "right")
+    for stage in funnel.stages:
+        lost = [f"{loss.units} {loss.reason}" for loss in stage.losses[:_LONGEST_REASONS]]
+        if len(stage.losses) > _LONGEST_REASONS:
+            lost.append(f"{sum(loss.units for loss in stage.losses[_LONGEST_REASONS:])} otherwise")
+        if stage.kind == "answered":
+            cells = [f"right by {funnel.metric}", f"{stage.all} of {stage.questions}", "", ""]
+        else:
+            cells = [stage.stage, str(stage.all), str(stage.some), str(stage.units)]
+        table.add_row(*cells, "\n".join(lost))
+    output.print(table)
