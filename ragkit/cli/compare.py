@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich import box
 from rich.table import Table
 
 from ragkit.cli.console import errors, output
 
 if TYPE_CHECKING:
     from ragkit.evaluation.compare import Compared, Comparison
-    from ragkit.evaluation.summary import Estimate
 
 _SHOWN = 10
 
@@ -41,31 +41,19 @@ def _show(comparison: "Comparison") -> None:
     baseline, *others = comparison.runs
     output.print(f"baseline: {baseline.run}, {comparison.questions} questions", style="bold", markup=False)
     for other in others:
-        table = Table(title=other.run, title_justify="left")
-        for column in (
-            "metric",
-            "baseline",
-            "run",
-            "difference",
-            "95 % interval",
-            "p",
-            "p (Holm)",
-            "won",
-            "lost",
-            "tied",
-        ):
-            table.add_column(column, justify="left" if column == "metric" else "right")
+        table = Table(title=other.run, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        for column in ("metric", "baseline", "run", "difference", "95 % interval", "p (Holm)", "won", "lost"):
+            table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
         for name, change in other.differences.items():
             paired = change.paired
             table.add_row(
                 name,
-                _mean(baseline.metrics[name]),
-                _mean(other.metrics[name]),
+                _number(baseline.metrics[name].value),
+                _number(other.metrics[name].value),
                 _number(paired.difference),
                 "-" if paired.low is None else f"{_number(paired.low)} to {_number(paired.high)}",
-                _p(paired.p),
                 _p(change.p_holm),
-                *(str(count) for count in (paired.wins, paired.losses, paired.ties)),
+                *((str(paired.wins), str(paired.losses)) if name in other.won else ("", "")),
             )
         output.print(table)
         _show_ids(other)
@@ -91,10 +79,6 @@ def _show_pareto(comparison: "Comparison") -> None:
             front = "yes" if point.on_front else ""
             table.add_row(point.run, _number(point.quality), interval, _number(point.cost), front)
         output.print(table)
-
-
-def _mean(estimate: "Estimate") -> str:
-    return _number(estimate.value)
 
 
 def _number(value: float | None) -> str:

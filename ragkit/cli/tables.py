@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table as RichTable
 
@@ -19,15 +20,21 @@ def show_runs(table: "Table") -> None:
     """Print every metric of each run: value and difference to the baseline with intervals, p-value, calls."""
     from ragkit.evaluation.table import metric_names, show_interval, show_p, show_value
 
-    shown = RichTable(title=table.title, title_justify="left")
-    for name in ("metric", "value", "95 % interval", "difference", "95 % interval", "p (Holm)"):
-        shown.add_column(name, justify="left" if name == "metric" else "right")
+    runs = RichTable(title=table.title, title_justify="left")
+    for name in ("run", "questions", "failed", "calls made", "known"):
+        runs.add_column(name, justify="left" if name == "run" else "right")
     for row in table.rows:
         heading = f"{row.group}: {row.name}" if row.group else row.name
-        failed = f", {row.failures} failed" if row.failures else ""
-        known = row.calls.cached + row.calls.joined
-        shown.add_row(f"[bold]{escape(heading)}[/bold]")
-        shown.add_row(f"n {row.questions}{failed}", f"{row.calls.made:,}", "calls made", f"{known:,}", "known", "")
+        runs.add_row(
+            escape(heading), f"{row.questions:,}", str(row.failures), f"{row.calls.made:,}", f"{row.calls.known:,}"
+        )
+    output.print(runs)
+    for row in table.rows:
+        shown = RichTable(
+            title=f"\n{row.name}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
+        )
+        for name in ("metric", "value", "95 % interval", "difference", "95 % interval", "p (Holm)"):
+            shown.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
         for name in metric_names([row]):
             quality, estimate = name in row.quality, row.metrics[name]
             cells = [show_value(estimate.value, quality), show_interval(estimate.low, estimate.high, quality)]
@@ -38,9 +45,8 @@ def show_runs(table: "Table") -> None:
                     show_interval(paired.low, paired.high, quality),
                     show_p(change.p_holm),
                 ]
-            shown.add_row(f"  {name}", *cells)
-        shown.add_section()
-    output.print(shown)
+            shown.add_row(name, *cells)
+        output.print(shown)
     show_notes(table)
 
 
@@ -61,8 +67,7 @@ def show_groups(table: "Table") -> None:
                 star = "*" if change is not None and change.p_holm is not None and change.p_holm < LEVEL else " "
                 value = estimate.value if estimate is not None else None
                 cells.append(f"{show_value(value, name in row.quality)}{star if name in row.quality else ''}")
-            known = row.calls.cached + row.calls.joined
-            shown.add_row(row.name, str(row.failures), *cells, f"{row.calls.made:,}", f"{known:,}")
+            shown.add_row(row.name, str(row.failures), *cells, f"{row.calls.made:,}", f"{row.calls.known:,}")
         output.print(shown)
     output.print(
         "made, known: calls to models and indexes; * p below .05; intervals and differences: see the table's file"

@@ -15,7 +15,7 @@ from ragkit.engine.component import Component
 from ragkit.engine.controls import steps_of
 from ragkit.engine.memory import Memory
 from ragkit.engine.run import Prediction, parts, resources
-from ragkit.engine.run_folder import RunFolder, read_lines
+from ragkit.engine.run_folder import RunFolder
 from ragkit.errors import InputError
 from ragkit.evaluation.datasets import load_questions
 from ragkit.evaluation.evidence import Evidence
@@ -27,6 +27,7 @@ from ragkit.evaluation.questions import Question, describe_problem, question_of
 from ragkit.evaluation.records import question_line, write_records
 from ragkit.evaluation.report import write_report
 from ragkit.evaluation.summary import Summary, summarise
+from ragkit.evaluation.traces import Calls, count_calls, read_traces
 from ragkit.models.secrets import mask_secrets
 from ragkit.pipeline import Pipeline
 
@@ -46,6 +47,7 @@ class Experiment:
         seconds: how long the run took this time.
         resumed: questions that an earlier start of the run had finished.
         calls: calls to models and indexes this time, and how many of them the cache answered.
+        sources: all calls of the run, those of earlier starts too, by where their answers came from.
         funnel: where gold evidence was lost.
         oracle: what was swapped for gold, None in a plain run.
     """
@@ -57,6 +59,7 @@ class Experiment:
     seconds: float
     resumed: int
     calls: tuple[int, int]
+    sources: Calls
     funnel: Funnel
     oracle: Oracle | None = None
 
@@ -125,8 +128,8 @@ def run_experiment(
         if todo:
             runner.predict(todo, on_prediction=on_prediction, on_progress=report)
         rows = cast("list[PredictionRow]", folder.finish(question.id for question in asked))
-    traces = {trace["id"]: trace for trace in read_lines(folder.path / "trace.jsonl")}
-    seconds = [traces[question.id]["seconds"] if question.id in traces else None for question in asked]
+    traces = read_traces(folder.path)
+    seconds = [traces[question.id].seconds if question.id in traces else None for question in asked]
     summary = summarise(asked, rows, metrics, costs={"seconds": seconds})
     evidence = Evidence.of(pipeline.index)
     try:
@@ -137,7 +140,18 @@ def run_experiment(
     write_records(folder.path, asked, summary, lost)
     write_report(folder.path / "report.html", pipeline.name, summary, asked, rows, folder.lock)
     elapsed = time.perf_counter() - start
-    return Experiment(folder.path, asked, rows, summary, elapsed, len(done), (counts[0], counts[1]), lost, swapped)
+    return Experiment(
+        folder.path,
+        asked,
+        rows,
+        summary,
+        elapsed,
+        len(done),
+        (counts[0], counts[1]),
+        sources=count_calls(traces.values()),
+        funnel=lost,
+        oracle=swapped,
+    )
 
 
 def _right(summary: Summary, metrics: Sequence[Metric]) -> tuple[str, list[float | None]] | None:

@@ -4,14 +4,15 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ragkit.engine.controls import Branch, Each, Loop, Parallel, steps_of
 from ragkit.engine.nodes import Node, Step, written_by
 from ragkit.evaluation.evidence import Evidence, holds_answer
 from ragkit.evaluation.metrics.ranking import matched
-from ragkit.evaluation.prediction import PredictionRow, abstained
+from ragkit.evaluation.prediction import PredictionRow, RankedPassage, abstained
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.traces import Digest, StageEvent
 
 Held = frozenset[str]
 """Gold ids that are there."""
@@ -109,7 +110,7 @@ def funnel(
     nodes: Sequence[Node],
     questions: Sequence[Question],
     predictions: Sequence[PredictionRow],
-    traces: Mapping[str, Mapping[str, Any]],
+    traces: Mapping[str, Digest],
     *,
     evidence: Evidence | None = None,
     right: tuple[str, Sequence[float | None]] | None = None,
@@ -120,13 +121,13 @@ def funnel(
         nodes: the pipeline.
         questions: what was asked.
         predictions: one for each question, in their order.
-        traces: rows of `trace.jsonl` by question id.
+        traces: by question id.
         evidence: the index, for the stages `corpus` and `index`; without it they are left out.
         right: the metric that calls answers right and its value for each question.
     """
     values = right[1] if right else [None] * len(questions)
     travellers = [
-        _Traveller(question, prediction, traces.get(question.id, {}), value)
+        _Traveller(question, prediction, traces.get(question.id), value)
         for question, prediction, value in zip(questions, predictions, values, strict=True)
         if question.supporting_ids
     ]
@@ -162,7 +163,7 @@ class _Traveller:
     """
 
     def __init__(
-        self, question: Question, prediction: PredictionRow, trace: Mapping[str, Any], right: float | None
+        self, question: Question, prediction: PredictionRow, trace: Digest | None, right: float | None
     ) -> None:
         self.question = question
         self.prediction = prediction
@@ -170,34 +171,33 @@ class _Traveller:
         self.indexed: Held = self.gold
         self.after: dict[str, Held] = {}
         self.failed: set[str] = set()
-        self.packed: list[Mapping[str, Any]] | None = None
+        self.packed: list[RankedPassage] | None = None
         self.prompt: Held = frozenset()
         self.right = right
-        self._read(trace)
+        self._read(trace.stages if trace else ())
 
-    def _read(self, trace: Mapping[str, Any]) -> None:
+    def _read(self, events: Iterable[StageEvent]) -> None:
         rounds: dict[str, tuple[int, ...]] = {}
-        for event in trace.get("stages", ()):
-            path = _INDEX.sub("", event["stage"])
-            turn = tuple(int(number) for number in _LOOP.findall(event["stage"]))
-            wrote = event["wrote"]
+        for event in events:
+            path = _INDEX.sub("", event.path)
+            turn = tuple(int(number) for number in _LOOP.findall(event.path))
             if turn > rounds.get(path, ()):
                 self.after.pop(path, None)
             rounds[path] = turn
-            if "error" in event:
+            if event.failed:
                 self.failed.add(path)
                 self.after[path] = frozenset()
-            elif "documents" in wrote:
-                self.after[path] = self.after.get(path, frozenset()) | self.among(wrote["documents"])
-            if "vars.context" in wrote:
-                self.packed = wrote["vars.context"]
+            elif event.documents is not None:
+                self.after[path] = self.after.get(path, frozenset()) | self.among(event.documents)
+            if event.context is not None:
+                self.packed = event.context
 
-    def among(self, passages: Iterable[Any]) -> Held:
+    def among(self, passages: Iterable[RankedPassage]) -> Held:
         """Return the gold ids that passages belong to."""
         return frozenset(gold for passage in passages for gold in matched(passage, self.gold))
 
     @property
-    def context(self) -> list[Any]:
+    def context(self) -> list[RankedPassage]:
         """The passages of the prompt, with their places."""
         if self.packed is not None:
             return self.packed

@@ -16,7 +16,7 @@ from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.questions import Question, read_questions
 from ragkit.evaluation.summary import Summary
 
-QUESTIONS, PREDICTIONS, TRACE = "questions.jsonl", "predictions.jsonl", "trace.jsonl"
+QUESTIONS, PREDICTIONS = "questions.jsonl", "predictions.jsonl"
 SCORES, METRICS, FUNNEL = "scores.jsonl", "metrics.json", "funnel.json"
 
 

@@ -13,7 +13,8 @@ from ragkit.engine.run_folder import differences, read_lines
 from ragkit.errors import InputError
 from ragkit.evaluation.experiment import run_experiment
 from ragkit.evaluation.questions import read_questions
-from ragkit.evaluation.records import PREDICTIONS, QUESTIONS, TRACE, check_finished, read_lock
+from ragkit.evaluation.records import PREDICTIONS, QUESTIONS, check_finished, read_lock
+from ragkit.evaluation.traces import TRACE
 from ragkit.pipeline import Pipeline
 
 _PIPELINE = ("name", "models", "index", "pipeline", "run")

@@ -3,30 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
 
-from ragkit.engine.run_folder import read_lines
 from ragkit.evaluation.compare import Difference, differences
 from ragkit.evaluation.experiment import Experiment
 from ragkit.evaluation.funnel import Funnel
 from ragkit.evaluation.statistics import CONFIDENCE
 from ragkit.evaluation.summary import Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """Calls to models and indexes by where their answers came from.
-
-    Attributes:
-        made: computed or sent in this run.
-        cached: known from an earlier run (or an earlier start of this one).
-        joined: equal to a call that another question had under way.
-    """
-
-    made: int
-    cached: int
-    joined: int
+from ragkit.evaluation.traces import Calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +31,7 @@ class Row:
         base: the name of the run of the same group that `differences` are to; None for a baseline.
         questions: how many there were; `failures` of them failed and count as wrong.
         quality: the metrics that judge quality.
+        calls: to models and indexes, by where their answers came from.
     """
 
     group: str
@@ -82,7 +66,7 @@ class Table:
         parts = [f"# {self.title}\n"]
         for group, rows in by_group(self.rows).items():
             names = metric_names(rows)
-            cells = [["run", "questions", "failed", *names, "calls made", "cached"]]
+            cells = [["run", "questions", "failed", *names, "calls made", "known"]]
             cells.append(["---", *["---:"] * (len(cells[0]) - 1)])
             cells += [
                 [
@@ -91,7 +75,7 @@ class Table:
                     str(row.failures),
                     *(_markdown_cell(row, name) for name in names),
                     f"{row.calls.made:,}",
-                    f"{row.calls.cached + row.calls.joined:,}",
+                    f"{row.calls.known:,}",
                 ]
                 for row in rows
             ]
@@ -126,7 +110,7 @@ def make_row(experiment: Experiment, name: str, group: str = "") -> Row:
         quality=list(summary.quality),
         metrics=dict(summary.overall.metrics),
         differences={},
-        calls=count_calls(experiment.folder),
+        calls=experiment.sources,
         funnel=experiment.funnel,
         oracle=OracleNote(list(oracle.steps), len(oracle.missing), oracle.untouched) if oracle else None,
     )
@@ -144,17 +128,6 @@ def with_differences(
         for number, own in zip(others, found, strict=True)
     }
     return [changed.get(number, row) for number, row in enumerate(rows)]
-
-
-def count_calls(folder: Path) -> Calls:
-    """Return where the answers of a run's calls came from, as its trace says."""
-    counts = dict.fromkeys(("run", "cache", "joined"), 0)
-    last: dict[str, dict[str, Any]] = {row["id"]: row for row in read_lines(folder / "trace.jsonl")}
-    for row in last.values():
-        for event in row["stages"]:
-            for call in event.get("calls", ()):
-                counts[call["source"]] += 1
-    return Calls(counts["run"], counts["cache"], counts["joined"])
 
 
 def show_value(value: float | None, quality: bool, *, signed: bool = False) -> str:
