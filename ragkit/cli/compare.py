@@ -42,7 +42,7 @@ def _show(comparison: "Comparison") -> None:
     output.print(f"baseline: {baseline.run}, {comparison.questions} questions", style="bold", markup=False)
     for other in others:
         table = Table(title=other.run, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        for column in ("metric", "baseline", "run", "difference", "95 % interval", "p (Holm)", "won", "lost"):
+        for column in ("metric", "base", "run", "difference", "95 % interval", "p (Holm)", "won/lost"):
             table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
         for name, change in other.differences.items():
             paired = change.paired
@@ -53,7 +53,7 @@ def _show(comparison: "Comparison") -> None:
                 _number(paired.difference),
                 "-" if paired.low is None else f"{_number(paired.low)} to {_number(paired.high)}",
                 _p(change.p_holm),
-                *((str(paired.wins), str(paired.losses)) if name in other.won else ("", "")),
+                f"{paired.wins}/{paired.losses}" if name in other.won else "",
             )
         output.print(table)
         _show_ids(other)
