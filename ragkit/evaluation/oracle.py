@@ -69,7 +69,7 @@ def with_oracle(pipeline: Pipeline, names: Sequence[str], questions: Sequence[Qu
         InputError: a name fits no step, a step writes nothing that gold exists for, or the gold cannot be looked up
             because the index is not ragkit's own.
     """
-    chosen = _chosen(pipeline, names)
+    chosen = chosen_steps(pipeline, names)
     by_id = {question.id: question for question in questions}
     found: Mapping[str, list[Passage]] = {}
     gold_ids = list(dict.fromkeys(gold for question in questions for gold in question.supporting_ids))
@@ -93,7 +93,12 @@ def with_oracle(pipeline: Pipeline, names: Sequence[str], questions: Sequence[Qu
     )
 
 
-def _chosen(pipeline: Pipeline, names: Sequence[str]) -> list[Step]:
+def chosen_steps(pipeline: Pipeline, names: Sequence[str]) -> list[Step]:
+    """Return the steps that names stand for; see `with_oracle`.
+
+    Raises:
+        InputError: a name fits no step, or a step writes nothing that gold exists for.
+    """
     steps = list(steps_of(pipeline.nodes))
     chosen: dict[str, Step] = {}
     for name in names:

@@ -1,7 +1,7 @@
 """Repeat a run from its folder and find the first place where the repetition differs."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ragkit.evaluation.experiment import run_experiment
 from ragkit.evaluation.questions import read_questions
 from ragkit.evaluation.records import PREDICTIONS, QUESTIONS, check_finished, read_lock
 from ragkit.evaluation.traces import TRACE
+from ragkit.models.secrets import MASK
 from ragkit.pipeline import Pipeline
 
 _PIPELINE = ("name", "models", "index", "pipeline", "run")
@@ -77,13 +78,25 @@ def load_again(run: Path) -> tuple[Pipeline, dict[str, Any]]:
     if "python_only" in lock:
         raise InputError(f"{run}: its pipeline was built in Python and cannot be rebuilt ({lock['python_only']})")
     data = {key: lock[key] for key in _PIPELINE if key in lock}
-    masked = [name for name, value, _ in differences(data, {}) if "***" in str(value)]
+    masked = list(_masked(data))
     if masked:
         raise InputError(
             f"{run}: the lock holds no secrets, but the pipeline needs one: {masked[0]}; "
             "name a variable of the environment in the pipeline instead"
         )
     return Pipeline.from_yaml(yaml.safe_dump(data, sort_keys=False, allow_unicode=True)), lock
+
+
+def _masked(value: Any, name: str = "") -> Iterator[str]:
+    """Yield the dotted names of values that `mask_secrets` has hidden."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _masked(item, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _masked(item, f"{name}[{number}]")
+    elif isinstance(value, str) and MASK in value:
+        yield name
 
 
 def reproduce(

@@ -12,6 +12,7 @@ from ragkit.evaluation.compare import Scores
 from ragkit.evaluation.datasets import load_questions
 from ragkit.evaluation.experiment import run_experiment
 from ragkit.evaluation.metrics import parse_metric
+from ragkit.evaluation.oracle import chosen_steps
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.table import Row, Table, make_row, with_differences
 from ragkit.pipeline import Pipeline
@@ -110,6 +111,8 @@ def evaluate(
         _check_selection(plan, pipeline.settings.metrics)
         for _, overrides in points:
             Pipeline.load(plan.file, [*plan.overrides, *overrides])  # all mistakes before the first run
+        for oracle in plan.oracles:
+            chosen_steps(pipeline, oracle.split("+"))
         questions = load_questions(_source(plan, pipeline), plan.limit or pipeline.settings.limit)
         if plan.select:
             validation, questions = _divide(plan, questions)

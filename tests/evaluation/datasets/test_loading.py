@@ -104,7 +104,7 @@ def test_what_is_missing_of_a_beir_folder_is_named(beir, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         load_questions(f"beir:{tmp_path}/nowhere")
     (beir / "queries.jsonl").unlink()
-    with pytest.raises(InputError, match="there is no queries.jsonl"):
+    with pytest.raises(InputError, match=r"there is no queries\.jsonl"):
         load_questions(f"beir:{beir}")
 
 

@@ -31,7 +31,7 @@ def test_runs_are_ordered_by_score(tmp_path):
     path.write_text("1 Q0 d2 2 0.5 tag\n1 Q0 d1 1 0.9 tag\n1 Q0 d3 3 0.5 tag\n2 Q0 d1 1 3 tag\n")
     assert read_run_file(path) == {"1": [("d1", 0.9), ("d2", 0.5), ("d3", 0.5)], "2": [("d1", 3.0)]}
     path.write_text("1 Q0 d2 2 0.5\n")
-    with pytest.raises(InputError, match="run.txt:1: must be 'query Q0"):
+    with pytest.raises(InputError, match=r"run\.txt:1: must be 'query Q0"):
         read_run_file(path)
 
 
