@@ -15,6 +15,7 @@ from ragkit.cli.init import init
 from ragkit.cli.reproduce import reproduce
 from ragkit.cli.run import run
 from ragkit.cli.schema import schema
+from ragkit.cli.trec import trec
 from ragkit.cli.validate import validate
 from ragkit.errors import InputError, MissingPackageError, RagkitError
 
@@ -31,6 +32,7 @@ app.command()(run)
 app.command("eval")(evaluate)
 app.command()(compare)
 app.command()(reproduce)
+app.command()(trec)
 app.command()(ask)
 app.command()(validate)
 app.add_typer(stages.app, name="stages")

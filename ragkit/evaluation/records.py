@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -13,6 +13,7 @@ from ragkit.engine.run_folder import LOCK_FILE, read_lines, replace_file
 from ragkit.errors import InputError
 from ragkit.evaluation.funnel import Funnel
 from ragkit.evaluation.metrics import parse_metric
+from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question, read_questions
 from ragkit.evaluation.summary import Summary
 
@@ -102,6 +103,11 @@ def check_finished(folder: Path) -> None:
     missing = [name for name in (QUESTIONS, SCORES, METRICS) if not (folder / name).is_file()]
     if missing:
         raise InputError(f"{folder}: the run is not finished (there is no {missing[0]}); complete it first")
+
+
+def read_predictions(folder: Path) -> list[PredictionRow]:
+    """Return the predictions of a run."""
+    return cast("list[PredictionRow]", list(read_lines(folder / PREDICTIONS)))
 
 
 def read_lock(folder: Path) -> dict[str, Any]:
