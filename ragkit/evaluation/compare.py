@@ -15,6 +15,10 @@ Scores = Mapping[str, Sequence[float | None]]
 """Per metric, the value of each question; the questions stand in one order for all runs that are compared."""
 
 
+COSTS = ("cost", "seconds", "tokens", "model_calls", "searches", "retriever_calls")
+"""Metrics of which less is better: what quality is plotted against."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """How far a run's metric is from the baseline's.
@@ -184,7 +188,7 @@ def _won_and_lost(run: FinishedRun, baseline: Scores, own: Scores, ids: Sequence
 
 def _pareto(quality: Sequence[str], runs: Sequence[Compared]) -> list[Pareto]:
     everywhere = [name for name in runs[0].metrics if all(_known(run, name) for run in runs)]
-    costs = [name for name in everywhere if name in ("seconds", "tokens", "model_calls", "searches", "cost")]
+    costs = [name for name in everywhere if name in COSTS]
     found = []
     for name in quality:
         for cost in costs if name in everywhere else ():

@@ -216,7 +216,8 @@ def test_a_suite_runs_every_pipeline_on_every_set(suite, ragkit):
     values = {(row["group"], row["name"]): row["metrics"] for row in rows}
     assert values["cereals", "farm"]["em"]["value"] == 1.0
     assert values["cereals", "closed"]["em"]["value"] == pytest.approx(1 / 3)
-    assert values["ranked", "farm"].keys() == {"ndcg@5", "seconds"}
+    assert values["ranked", "farm"]["ndcg@5"]["value"] > 0
+    assert "em" not in values["ranked", "farm"]
     assert "ranked: closed ranks nothing and was left out." in result.out
     assert "cereals, closed: --oracle retrieve: no step of the pipeline is called so" in result.out
     markdown = (suite / "out" / "eval.md").read_text()
