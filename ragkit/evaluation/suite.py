@@ -37,7 +37,9 @@ class QuestionSet(Component):
         None, description="where its files are; by default the folder of the set's name below --data"
     )
     documents: tuple[str, ...] = Field(min_length=1, description="files or globs of the corpus, in the folder")
-    questions: str = Field(description="the questions, in the folder; `beir:`, `flashrag:` and `hf:` as in a pipeline")
+    questions: str | tuple[str, ...] = Field(
+        description="one file or several of the folder; `beir:`, `flashrag:` and `hf:` as in a pipeline"
+    )
     task: Literal["answers", "ranking"] = Field(
         "answers", description="what is judged; for a ranking, the steps after the retrieval are left out"
     )
@@ -177,7 +179,7 @@ def _pairs(
 ) -> Iterator[_Pair]:
     for name, own in sets.items():
         folder = _folder(name, own, data)
-        questions = load_questions(_within(folder, own.questions), limit or own.limit or settings.limit)
+        questions = _questions(name, own, folder)[: limit or own.limit or settings.limit]
         discover(own.documents, folder)  # says now what is missing
         metrics = own.metrics or settings.metrics
         changes = [f"run.metrics={json.dumps(metrics)}"]
@@ -207,6 +209,14 @@ def _folder(name: str, own: QuestionSet, data: Path | None) -> Path:
     if not folder.is_dir():
         raise InputError(f"set '{name}': there is no folder {folder}")
     return folder
+
+
+def _questions(name: str, own: QuestionSet, folder: Path) -> list[Question]:
+    sources = (own.questions,) if isinstance(own.questions, str) else own.questions
+    questions = [question for source in sources for question in load_questions(_within(folder, source))]
+    if len({question.id for question in questions}) < len(questions):
+        raise InputError(f"set '{name}': a question id is in two of the files {', '.join(sources)}")
+    return questions
 
 
 def _within(folder: Path, source: str) -> str:

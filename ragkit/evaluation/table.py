@@ -81,6 +81,8 @@ class Table:
             ]
             lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells]
             parts.append("\n".join([*([f"## {group}\n"] if group else []), *lines, ""]))
+            funnels = [f"- {row.name}: {show_funnel(row.funnel)}" for row in rows if row.oracle is None]
+            parts.append("\n".join(["Gold evidence that is left after each stage:\n", *funnels, ""]))
         parts += ["\n".join(f"- {note}" for note in self.notes) + "\n"] if self.notes else []
         return "\n".join(parts)
 
@@ -128,6 +130,23 @@ def with_differences(
         for number, own in zip(others, found, strict=True)
     }
     return [changed.get(number, row) for number, row in enumerate(rows)]
+
+
+def show_funnel(funnel: Funnel) -> str:
+    """Return a funnel as a sentence: the pieces of gold evidence after each stage and the main reason of a loss."""
+    if not funnel.questions:
+        return "no question has gold evidence"
+    steps = []
+    for stage in funnel.stages:
+        if stage.kind == "answered":
+            continue
+        lost = f" ({stage.losses[0].units} {stage.losses[0].reason})" if stage.losses else ""
+        steps.append(f"{stage.stage} {stage.units}{lost}")
+    right = [
+        f"{own.right} of {own.questions} with {share}" for share, own in funnel.by_evidence.items() if own.questions
+    ]
+    answered = f"; right by {funnel.metric}: {', '.join(right)} of it in the prompt" if right else ""
+    return f"of {funnel.units} pieces for {funnel.questions} questions, {', '.join(steps)}{answered}"
 
 
 def show_value(value: float | None, quality: bool, *, signed: bool = False) -> str:

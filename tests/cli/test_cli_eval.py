@@ -247,6 +247,20 @@ def test_only_some_sets(suite, ragkit):
     assert "there is no set 'rankd'" in ragkit("eval", "suite.yaml", "--only", "rankd").err
 
 
+def test_questions_of_several_files(suite, ragkit):
+    cereals = suite / "data" / "cereals"
+    (cereals / "more.jsonl").write_text(json.dumps({"id": "x", "question": "maize 9?", "answers": ["y"]}) + "\n")
+    changed = SUITE.replace("questions: questions.jsonl", "questions: [questions.jsonl, more.jsonl]")
+    (suite / "suite.yaml").write_text(changed)
+    result = ragkit("eval", "suite.yaml", "--data", "data", "--only", "cereals", "--out", "out")
+    assert result.code == 0, result.err
+    assert {row["questions"] for row in table(suite / "out")["rows"]} == {4}
+    (cereals / "more.jsonl").write_text(json.dumps(QUESTIONS[0]) + "\n")
+    refused = ragkit("eval", "suite.yaml", "--data", "data", "--only", "cereals", "--out", "again")
+    assert refused.code == 2
+    assert "set 'cereals': a question id is in two of the files questions.jsonl, more.jsonl" in refused.err
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
