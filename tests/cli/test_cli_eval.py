@@ -291,7 +291,7 @@ def test_options_of_pipelines_do_not_fit_suites(suite, ragkit):
 
 
 def test_ctrl_c_tells_how_to_go_on(many):
-    slow = ("--set", "models.reader.seconds=0.1", "--set", "run.in_flight=1")
+    slow = ("--set", "models.reader.seconds=0.05", "--set", "run.in_flight=1")
     process = start("eval", "farm.yaml", "--ablate", *slow, cwd=many)
     deadline = time.monotonic() + 60
     while not any(file.read_bytes() for file in many.glob("runs/farm/*/as_it_is/predictions.jsonl")):
