@@ -10,16 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from ragkit.engine.cache import CallCache
 from ragkit.engine.calls import OnProgress, QuestionContext
 from ragkit.engine.component import Component
 from ragkit.engine.controls import steps_of
+from ragkit.engine.jsonl import dump_line
 from ragkit.engine.memory import Memory
-from ragkit.engine.run import Prediction, parts, resources
-from ragkit.engine.run_folder import RunFolder
+from ragkit.engine.run import Prediction, parts
+from ragkit.engine.run_folder import RunFolder, replace_file
 from ragkit.errors import InputError
+from ragkit.evaluation.costs import costs_of
 from ragkit.evaluation.datasets import load_questions
 from ragkit.evaluation.evidence import Evidence
 from ragkit.evaluation.funnel import Funnel, funnel
+from ragkit.evaluation.judges import Judge, Judging, run_judges
 from ragkit.evaluation.metrics import Metric, parse_metric
 from ragkit.evaluation.oracle import Oracle, with_oracle
 from ragkit.evaluation.prediction import PredictionRow
@@ -29,6 +33,7 @@ from ragkit.evaluation.report import write_report
 from ragkit.evaluation.summary import Summary, summarise
 from ragkit.evaluation.traces import Calls, count_calls, read_traces
 from ragkit.models.secrets import mask_secrets
+from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
 
 _NOT_IN_RESULTS = ("cache", "in_flight", "questions", "limit")
@@ -129,8 +134,10 @@ def run_experiment(
             runner.predict(todo, on_prediction=on_prediction, on_progress=report)
         rows = cast("list[PredictionRow]", folder.finish(question.id for question in asked))
     traces = read_traces(folder.path)
-    seconds = [traces[question.id].seconds if question.id in traces else None for question in asked]
-    summary = summarise(asked, rows, metrics, costs={"seconds": seconds})
+    judging = _judge(pipeline, asked, rows, report)
+    replace_file(folder.path / "judgements.jsonl", b"".join(dump_line(row) for row in judging.rows))
+    costs, stages = costs_of(traces, asked)
+    summary = summarise(asked, rows, metrics, costs, figures=judging.figures, stages=stages, judges=judging.report)
     evidence = Evidence.of(pipeline.index)
     try:
         lost = funnel(pipeline.nodes, asked, rows, traces, evidence=evidence, right=_right(summary, metrics))
@@ -158,6 +165,19 @@ def _right(summary: Summary, metrics: Sequence[Metric]) -> tuple[str, list[float
     """Return the first metric that judges answers, which says what is right, and its values."""
     name = next((str(metric) for metric in metrics if metric.needs == "answers"), None)
     return (name, summary.scores[name]) if name else None
+
+
+def _judge(
+    pipeline: Pipeline, questions: Sequence[Question], rows: Sequence[PredictionRow], report: OnProgress
+) -> Judging:
+    """Let the judges of a pipeline's `run` section judge predictions."""
+    judges = cast("dict[str, Judge]", pipeline.settings.judges)
+    cache = CallCache(project_dir() / "calls.sqlite") if judges and pipeline.settings.cache else None
+    try:
+        return run_judges(judges, questions, rows, models=pipeline.models, cache=cache, on_progress=report)
+    finally:
+        if cache is not None:
+            cache.close()
 
 
 def _questions(
@@ -234,7 +254,7 @@ def make_lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any
         data = {"name": pipeline.name, "python_only": str(error), "parts": _parts_in_words(pipeline)}
     prompts = {
         name: hashlib.sha256(prompt_file(name).read_bytes()).hexdigest()
-        for part in parts(pipeline.nodes)
+        for part in parts([*pipeline.nodes, *pipeline.settings.judges.values()])
         if isinstance(name := getattr(part, "prompt", None), str)
     }
     versions = {}
@@ -243,7 +263,7 @@ def make_lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    used = resources(pipeline.nodes)  # a model that is only declared need not be there
+    used = pipeline.resources  # a model that is only declared need not be there
     fingerprints = {
         name: model.fingerprint() for name, model in pipeline.models.items() if any(model is part for part in used)
     }

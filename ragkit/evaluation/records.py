@@ -12,7 +12,6 @@ from ragkit.engine.jsonl import dump_line
 from ragkit.engine.run_folder import LOCK_FILE, read_lines, replace_file
 from ragkit.errors import InputError
 from ragkit.evaluation.funnel import Funnel
-from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question, read_questions
 from ragkit.evaluation.summary import Summary
@@ -87,7 +86,7 @@ def read_run(folder: Path) -> FinishedRun:
         lock=read_lock(folder),
         questions=questions,
         scores={name: [row.get(name) for row in rows] for name in names},
-        quality=tuple(name for name in names if _judges_quality(name)),
+        quality=tuple(metrics["quality"]),
         failures=metrics["failures"],
     )
 
@@ -115,13 +114,6 @@ def read_lock(folder: Path) -> dict[str, Any]:
     text = (folder / LOCK_FILE).read_text(encoding="utf-8")
     data: dict[str, Any] = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
     return data
-
-
-def _judges_quality(name: str) -> bool:
-    try:
-        return parse_metric(name).needs is not None
-    except InputError:  # a cost that is no metric (seconds)
-        return False
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,7 +1,7 @@
 """How sure a mean is, and a difference between two."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 2_000
+STATISTIC_RESAMPLES = 1_000
 RANDOMISATIONS = 10_000
 SEED = 0
 
@@ -47,6 +48,28 @@ def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
         rng=np.random.default_rng(SEED),
     ).confidence_interval
     return float(interval.low), float(interval.high)
+
+
+def bootstrap_statistic(
+    observed: NDArray[np.float64], statistic: Callable[[NDArray[np.float64]], float | None]
+) -> tuple[float, float] | None:
+    """Return the 95 % percentile bootstrap interval of any figure of the rows of an array.
+
+    None when there are no rows, or when the figure is not defined in more than 1 of 20 resamples.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
+    if not np.isfinite(observed).all():
+        raise ValueError("a value is not a finite number")
+    rng = np.random.default_rng(SEED)
+    n = len(observed)
+    draws = [statistic(observed[rng.integers(0, n, n)]) for _ in range(STATISTIC_RESAMPLES)] if n else []
+    values = [value for value in draws if value is not None]
+    if len(values) < max(1, CONFIDENCE * STATISTIC_RESAMPLES):
+        return None
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
 
 
 def mean(values: Sequence[float]) -> float | None:

@@ -30,11 +30,19 @@ class StageEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """One question's trace: seconds of computing, the stages, and the calls by where their answers came from."""
+    """One question's trace.
+
+    Attributes:
+        seconds: computing time of its calls, as their share of batches.
+        stages: in the order in which they ended.
+        calls: how many, by where their answers came from: `run`, `cache`, `joined`.
+        stage_seconds: computing time of the calls of each step, all its rounds together.
+    """
 
     seconds: float
     stages: list[StageEvent]
     calls: Counter[str]
+    stage_seconds: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,11 @@ def digest(row: Mapping[str, Any]) -> Digest:
         for event in row["stages"]
     ]
     calls = Counter(call["source"] for event in row["stages"] for call in event.get("calls", ()))
-    return Digest(row["seconds"], stages, calls)
+    seconds: dict[str, float] = {}
+    for event in row["stages"]:
+        name = event["stage"].rpartition("/")[2]
+        seconds[name] = seconds.get(name, 0.0) + sum(call["seconds"] for call in event.get("calls", ()))
+    return Digest(row["seconds"], stages, calls, seconds)
 
 
 def count_calls(digests: Iterable[Digest]) -> Calls:

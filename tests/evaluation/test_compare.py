@@ -21,7 +21,9 @@ def finished(folder, scores, questions=None, failures=0):
     count = len(next(iter(scores.values())))
     questions = questions or [question(str(n), ("x",), ("a",)) for n in range(count)]
     means = {name: Estimate(0.5, 0.4, 0.6, count, 0) for name in scores}
-    summary = Summary(Group(count, failures, means), {}, {}, {name: list(own) for name, own in scores.items()}, ())
+    quality = tuple(name for name in scores if name != "tokens")
+    values = {name: list(own) for name, own in scores.items()}
+    summary = Summary(Group(count, failures, means), {}, {}, values, quality)
     write_records(folder, questions, summary, Funnel(0, 0, None, [], {}))
     (folder / "run.lock.yaml").write_text(yaml.safe_dump({"name": folder.name}))
     return folder

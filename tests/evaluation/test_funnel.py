@@ -34,7 +34,7 @@ def event(path, *documents, failed=False, context=None):
 def trace(*events):
     from collections import Counter
 
-    return Digest(0.0, list(events), Counter())
+    return Digest(0.0, list(events), Counter(), {})
 
 
 def run(nodes, gold, events, **fields):
