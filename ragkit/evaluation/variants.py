@@ -108,7 +108,7 @@ def evaluate(
     evaluation = _Evaluation(out, on_progress, on_variant)
     notes: list[str] = []
     with Pipeline.load(plan.file, plan.overrides) as pipeline:
-        _check_selection(plan, pipeline.settings.metrics)
+        _check_selection(plan, pipeline)
         for _, overrides in points:
             Pipeline.load(plan.file, [*plan.overrides, *overrides])  # all mistakes before the first run
         for oracle in plan.oracles:
@@ -173,19 +173,21 @@ def _source(plan: Plan, pipeline: Pipeline) -> str:
     return source
 
 
-def _check_selection(plan: Plan, metrics: Sequence[str]) -> None:
+def _check_selection(plan: Plan, pipeline: Pipeline) -> None:
     if (plan.select is None) != (plan.validation is None):
         raise InputError("--select and --validation go together: choose by METRIC on the validation questions")
     if plan.select is None:
         return
     if not plan.sweeps:
         raise InputError("--select chooses a point of a --sweep, but there is none")
-    if parse_metric(plan.select).needs is None:
+    metrics = pipeline.settings.metrics
+    quality = [*(name for name in metrics if parse_metric(name).needs), *pipeline.settings.judges]
+    if plan.select in metrics and plan.select not in quality:
         raise InputError(f"--select {plan.select}: choose by a metric of quality, not by a cost")
-    if plan.select not in metrics:
-        hint = did_you_mean(plan.select, metrics)
+    if plan.select not in quality:
+        hint = did_you_mean(plan.select, quality)
         raise InputError(
-            f"--select {plan.select}: the pipeline does not measure it{hint} (metrics: {', '.join(metrics)})"
+            f"--select {plan.select}: the pipeline does not measure it{hint} (it measures: {', '.join(quality)})"
         )
 
 
