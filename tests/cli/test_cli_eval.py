@@ -140,7 +140,16 @@ def test_validation_questions_from_a_file_must_be_others(many, ragkit):
         (("--select", "em"), "--select and --validation go together"),
         (("--select", "em", "--validation", "0.5"), "--select chooses a point of a --sweep, but there is none"),
         (
-            ("--sweep", "retrieve.hybrid.k=1,2", "--select", "tokens", "--validation", "0.5"),
+            (
+                "--set",
+                "run.metrics=[em, tokens]",
+                "--sweep",
+                "retrieve.hybrid.k=1,2",
+                "--select",
+                "tokens",
+                "--validation",
+                "0.5",
+            ),
             "choose by a metric of quality, not by a cost",
         ),
         (
