@@ -48,6 +48,10 @@ class Evidence:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._store.close()
 
     def find(self, gold: Iterable[str]) -> Mapping[str, list[Passage]]:

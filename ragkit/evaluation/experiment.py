@@ -1,6 +1,5 @@
 """Batch QA evaluation: questions through a pipeline into a run folder, with scores and a report."""
 
-import contextlib
 import hashlib
 import importlib.metadata
 import platform
@@ -32,7 +31,7 @@ from ragkit.evaluation.questions import Question, describe_problem, question_of
 from ragkit.evaluation.records import question_line, write_records
 from ragkit.evaluation.report import write_report
 from ragkit.evaluation.summary import Summary, summarise
-from ragkit.evaluation.traces import Calls, Digest, count_calls, read_traces
+from ragkit.evaluation.traces import Calls, count_calls, read_traces
 from ragkit.models.secrets import mask_secrets
 from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
@@ -139,7 +138,12 @@ def run_experiment(
     replace_file(folder.path / "judgements.jsonl", b"".join(dump_line(row) for row in judging.rows))
     costs, stages = costs_of(traces, asked)
     summary = summarise(asked, rows, metrics, costs, figures=judging.figures, stages=stages, judges=judging.report)
-    lost = _funnel(pipeline, asked, rows, traces, _right(summary, metrics))
+    evidence = Evidence.of(pipeline.index)
+    try:
+        lost = funnel(pipeline.nodes, asked, rows, traces, evidence=evidence, right=_right(summary, metrics))
+    finally:
+        if evidence is not None:
+            evidence.close()
     write_records(folder.path, asked, summary, lost)
     write_report(folder.path / "report.html", pipeline.name, summary, asked, rows, folder.lock)
     elapsed = time.perf_counter() - start
@@ -155,20 +159,6 @@ def run_experiment(
         funnel=lost,
         oracle=swapped,
     )
-
-
-def _funnel(
-    pipeline: Pipeline,
-    questions: Sequence[Question],
-    rows: Sequence[PredictionRow],
-    traces: Mapping[str, Digest],
-    right: tuple[str, list[float | None]] | None,
-) -> Funnel:
-    with contextlib.ExitStack() as stack:
-        evidence = Evidence.of(pipeline.index)
-        if evidence is not None:
-            stack.enter_context(evidence)
-        return funnel(pipeline.nodes, questions, rows, traces, evidence=evidence, right=right)
 
 
 def _right(summary: Summary, metrics: Sequence[Metric]) -> tuple[str, list[float | None]] | None:
