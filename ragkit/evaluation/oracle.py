@@ -105,9 +105,10 @@ def chosen_steps(pipeline: Pipeline, names: Sequence[str]) -> list[Step]:
         fitting = [step for step in steps if _fits(step, name)]
         if not fitting:
             choices = dict.fromkeys(chain.from_iterable((s.id, s.stage.name.partition(".")[0]) for s in steps))
+            choices |= dict.fromkeys([READ] if any("answer" in s.stage.writes for s in steps) else [])
             raise OracleMisfitError(
                 f"--oracle {name}: no step of the pipeline is called so{did_you_mean(name, choices)} "
-                f"(choose from: {', '.join(choices)}, {READ})"
+                f"(choose from: {', '.join(choices)})"
             )
         for step in fitting:
             if _kind(step.stage) is None:
@@ -156,10 +157,12 @@ class _Gold:
     def __init__(self, question: Question, found: Mapping[str, list[Passage]]) -> None:
         self.question = question
         self.ids = frozenset(question.supporting_ids)
-        # From each page or document in turn, first what holds the answer: a cut at k then costs as little as it can.
+        # The most relevant first, from each page or document in turn, and first what holds the answer: a cut at k then
+        # costs as little as it can.
+        ids = sorted(dict.fromkeys(question.supporting_ids), key=lambda gold: -question.relevance.get(gold, 1))
         units = [
             sorted(found.get(gold, ()), key=lambda p: not holds_answer(p.page_content, question.answers))
-            for gold in dict.fromkeys(question.supporting_ids)
+            for gold in ids
         ]
         turns = chain.from_iterable(zip_longest(*units))
         self.passages = list({passage.id: passage for passage in turns if passage is not None}.values())
