@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 _LONGEST_REASONS = 3
+_OF_THE_MACHINE = ("seconds", "cached_share")
 
 
 def show_runs(table: "Table") -> None:
@@ -55,19 +56,21 @@ def show_groups(table: "Table") -> None:
     from ragkit.evaluation.table import by_group, metric_names, show_value
 
     for group, rows in by_group(table.rows).items():
-        shown = RichTable(title=f"{group}, {rows[0].questions} questions", title_justify="left")
-        names = metric_names(rows)
+        title = f"{group}, {rows[0].questions:,} questions"
+        shown = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        names = [name for name in metric_names(rows) if name not in _OF_THE_MACHINE]
+        failed = any(row.failures for row in rows)
         shown.add_column("run")
-        for name in ("failed", *names, "made", "known"):
-            shown.add_column(name, justify="right")
+        for name in (*(["failed"] if failed else []), *names, "made", "known"):
+            shown.add_column(name, justify="right", no_wrap=True)
         for row in rows:
-            cells = []
+            cells = [str(row.failures)] if failed else []
             for name in names:
                 estimate, change = row.metrics.get(name), row.differences.get(name)
                 star = "*" if change is not None and change.p_holm is not None and change.p_holm < LEVEL else " "
                 value = estimate.value if estimate is not None else None
                 cells.append(f"{show_value(value, name in row.quality)}{star if name in row.quality else ''}")
-            shown.add_row(row.name, str(row.failures), *cells, f"{row.calls.made:,}", f"{row.calls.known:,}")
+            shown.add_row(row.name, *cells, f"{row.calls.made:,}", f"{row.calls.known:,}")
         output.print(shown)
     output.print(
         "made, known: calls to models and indexes; * p below .05; intervals and differences: see the table's file"
