@@ -135,8 +135,8 @@ def funnel(
     stages = _up_to_the_index(travellers, evidence) if evidence is not None else []
     points, after = _points(nodes, "", lambda traveller: traveller.indexed)
     stages += [_follow(point, travellers) for point in points]
-    readers = {step.id for step in steps_of(nodes) if "answer" in step.stage.writes}
-    stages.append(_prompt(travellers, after, evidence, readers, retrieves=bool(points)))
+    readers = frozenset(step.id for step in steps_of(nodes) if "answer" in step.stage.writes)
+    stages.append(_prompt(travellers, after, evidence, frozenset(point.path for point in points), readers))
     if "citations" in written:
         stages.append(_cited(travellers))
     by_evidence = {}
@@ -357,7 +357,9 @@ def _up_to_the_index(travellers: Sequence[_Traveller], evidence: Evidence) -> li
 
 def _follow(point: _Point, travellers: Sequence[_Traveller]) -> FunnelStage:
     def reason(traveller: _Traveller, _: str) -> str:
-        return "failed" if point.path in traveller.failed else point.reason
+        if point.path not in traveller.failed:
+            return point.reason
+        return "failed" if traveller.prediction["error"] else "ended by a budget"
 
     ran = sum(point.path in traveller.after for traveller in travellers)
     after = _after_step(point.path, point.before)
@@ -365,12 +367,17 @@ def _follow(point: _Point, travellers: Sequence[_Traveller]) -> FunnelStage:
 
 
 def _prompt(
-    travellers: Sequence[_Traveller], before: Source, evidence: Evidence | None, readers: set[str], *, retrieves: bool
+    travellers: Sequence[_Traveller],
+    before: Source,
+    evidence: Evidence | None,
+    upstream: frozenset[str],
+    readers: frozenset[str],
 ) -> FunnelStage:
+    """Look into the prompts; `upstream` are the paths of the steps that write `documents`, `readers` ids of readers."""
     answers = 0
     for traveller in travellers:
         error = traveller.prediction["error"]
-        if error and error["stage"].rpartition("/")[2] not in readers:
+        if (error and error["stage"].rpartition("/")[2] not in readers) or upstream & traveller.failed:
             continue  # it never came to a reader
         context = traveller.context
         traveller.prompt = traveller.among(context)
@@ -384,7 +391,7 @@ def _prompt(
     def reason(traveller: _Traveller, _: str) -> str:
         if traveller.prediction["error"]:
             return "failed"
-        if not retrieves:
+        if not upstream:
             return "nothing is retrieved"
         return "left out of the prompt" if traveller.packed is not None else "not handed to the reader"
 

@@ -167,6 +167,18 @@ def test_a_stage_that_fails_loses_everything_once():
     assert units(found)["prompt"] == 0
 
 
+def test_a_budget_that_ends_a_question_is_the_reason():
+    found = run(
+        [Retrieve(), FilterWithout(word="x"), AnswerLastWord()],
+        ("a",),
+        [event("retrieve.toy", "a"), event("filter.toy_without", failed=True)],
+        documents=(passage("a"),),
+        flags=["budget:model calls"],
+    )
+    assert reasons(found, "filter.toy_without") == {"ended by a budget": 1}
+    assert units(found)["prompt"] == 0
+
+
 def test_a_reader_that_fails_had_its_prompt():
     found = run(
         [Retrieve(), AnswerLastWord()],
