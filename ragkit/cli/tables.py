@@ -57,10 +57,10 @@ def show_groups(table: "Table") -> None:
 
     for group, rows in by_group(table.rows).items():
         title = f"{group}, {rows[0].questions:,} questions"
-        shown = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        shown = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         names = [name for name in metric_names(rows) if name not in _OF_THE_MACHINE]
         failed = any(row.failures for row in rows)
-        shown.add_column("run")
+        shown.add_column("run", min_width=14)
         for name in (*(["failed"] if failed else []), *names, "made", "known"):
             shown.add_column(name, justify="right", no_wrap=True)
         for row in rows:

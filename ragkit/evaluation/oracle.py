@@ -26,6 +26,7 @@ class OracleMisfitError(InputError):
     """A pipeline has no step that an oracle could take the place of."""
 
 
+PASSAGES_READ = {"documents", "vars.context"}
 READ = "read"
 """The name that stands for every step that writes the answer."""
 
@@ -56,9 +57,9 @@ def with_oracle(pipeline: Pipeline, names: Sequence[str], questions: Sequence[Qu
       - `rerank.*`: as many passages as the step itself would keep, those with gold evidence first;
       - another stage that reads and writes `documents` (a filter): those with gold evidence, and no other;
       - one that writes `vars.context`: what the step itself packs when the gold evidence comes first;
-      - one that writes `answer` (`read` stands for all of these): a gold answer, if its passages hold all the gold
-        evidence or the answer's words, or if it reads no passages; otherwise its own answer. An unanswerable question
-        is abstained on.
+      - one that reads passages and writes `answer` (`read` stands for all of these): a gold answer, if its passages
+        hold all the gold evidence or the answer's words; otherwise its own answer. An unanswerable question is
+        abstained on.
 
     Args:
         pipeline: prepared, so that its index can be looked into.
@@ -115,6 +116,10 @@ def chosen_steps(pipeline: Pipeline, names: Sequence[str]) -> list[Step]:
                 raise InputError(
                     f"--oracle {name}: the step '{step.id}' writes {', '.join(step.stage.writes)}; "
                     "gold is known for documents, vars.context and answer"
+                )
+            if _kind(step.stage) == "read" and not PASSAGES_READ & step.stage.reads.keys():
+                raise OracleMisfitError(
+                    f"--oracle {name}: the step '{step.id}' reads no passages, so a perfect reader would know no more"
                 )
         chosen |= {step.id: step for step in fitting}
     return list(chosen.values())
@@ -251,8 +256,7 @@ async def _read(stage: Stage, gold: _Gold, values: Values) -> Values:
     question = gold.question
     context: Documents | None = values.get("context")
     passages: Documents = values.get("documents", ()) if context is None else context
-    told = not {"documents", "vars.context"} & stage.reads.keys() or gold.is_told_by(passages)
-    if question.answerable and not (question.answers and told):
+    if question.answerable and not (question.answers and gold.is_told_by(passages)):
         return await _original(stage, values)
     others = {} if {"answer", "citations"} >= set(stage.writes) else await _original(stage, values)
     answer = question.answers[0] if question.answerable else None

@@ -260,7 +260,8 @@ def _run_set(
                 try:
                     found.append(run(pair, f"{pair.name}, oracle {oracle}", oracle.split("+")))
                 except OracleMisfitError as misfit:
-                    notes.append(f"{pair.group}, {pair.name}: {misfit}")
+                    note = f"{pair.group}, {pair.name}: {misfit}"
+                    notes += [note] if note not in notes else []
                 else:
                     notes += [f"{pair.group}, {note}" for note in oracle_notes(found[-1][0])]
             oracles.append(found)

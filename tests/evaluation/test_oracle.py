@@ -9,7 +9,8 @@ from ragkit.engine.state import State
 from ragkit.errors import InputError
 from ragkit.evaluation.oracle import with_oracle
 from ragkit.evaluation.questions import Question
-from ragkit.stages import RetrieveSparse
+from ragkit.models import ScriptedModel
+from ragkit.stages import AnswerClosedBook, RetrieveSparse
 
 MAIZE = Question("m", "How is wheat kept?", ("fifteen",), ("maize",))
 
@@ -136,6 +137,12 @@ def test_the_same_answers_as_without_for_questions_of_no_gold(index):
     plain = pipeline.predict([(q.id, q.question) for q in asked])
     _, perfect = ask(pipeline, ["retrieve", "filter", "read"], *asked)
     assert [p.to_row() for p in perfect] == [p.to_row() for p in plain]
+
+
+def test_a_reader_of_nothing_cannot_be_perfect():
+    pipeline = Pipeline([AnswerClosedBook(model=ScriptedModel(default="dry"))])
+    with pytest.raises(InputError, match="reads no passages"):
+        with_oracle(pipeline, ["read"], [MAIZE])
 
 
 @pytest.mark.parametrize(
