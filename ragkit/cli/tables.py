@@ -61,7 +61,7 @@ def show_groups(table: "Table") -> None:
         names = [name for name in metric_names(rows) if name not in _OF_THE_MACHINE]
         failed = any(row.failures for row in rows)
         shown.add_column("run", min_width=14)
-        for name in (*(["failed"] if failed else []), *names, "made", "known"):
+        for name in (*(["failed"] if failed else []), *names, "made"):
             shown.add_column(name, justify="right", no_wrap=True)
         for row in rows:
             cells = [str(row.failures)] if failed else []
@@ -70,10 +70,10 @@ def show_groups(table: "Table") -> None:
                 star = "*" if change is not None and change.p_holm is not None and change.p_holm < LEVEL else " "
                 value = estimate.value if estimate is not None else None
                 cells.append(f"{show_value(value, name in row.quality)}{star if name in row.quality else ''}")
-            shown.add_row(row.name, *cells, f"{row.calls.made:,}", f"{row.calls.known:,}")
+            shown.add_row(row.name, *cells, f"{row.calls.made:,}")
         output.print(shown)
     output.print(
-        "made, known: calls to models and indexes; * p below .05; intervals and differences: see the table's file"
+        "made: calls to models and indexes that the cache could not answer; * p below .05; the rest is in the table's file"
     )
     show_notes(table)
 
