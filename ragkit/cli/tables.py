@@ -72,9 +72,7 @@ def show_groups(table: "Table") -> None:
                 cells.append(f"{show_value(value, name in row.quality)}{star if name in row.quality else ''}")
             shown.add_row(row.name, *cells, f"{row.calls.made:,}")
         output.print(shown)
-    output.print(
-        "made: calls to models and indexes that the cache could not answer; * p below .05; the rest is in the table's file"
-    )
+    output.print("made: calls that the cache could not answer; * p below .05; the rest is in the table's file")
     show_notes(table)
 
 
