@@ -22,8 +22,10 @@ class _Record(BaseModel):
 class ChunkingRecord(_Record):
     """How documents were cut."""
 
+    by: str
     size: int
     overlap: int
+    parent: dict[str, Any] | None
 
 
 class DenseRecord(_Record):

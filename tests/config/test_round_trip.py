@@ -144,7 +144,7 @@ def test_every_setting_written_out_loads_again(registries):
 
     text = to_yaml(parse_pipeline(VALID), defaults=True)
     assert to_yaml(parse_pipeline(text), defaults=True) == text
-    assert yaml.safe_load(text)["index"]["chunking"] == {"size": 120, "overlap": 20}
+    assert yaml.safe_load(text)["index"]["chunking"] == {"by": "layout", "size": 120, "overlap": 20, "parent": None}
 
 
 def test_what_exists_in_python_only_is_not_written(registries):
