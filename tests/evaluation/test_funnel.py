@@ -227,6 +227,7 @@ def test_a_run_writes_its_funnel_with_corpus_and_index(tmp_path):
         Question("w", "How is wheat kept?", ("fourteen",), ("wheat",)),
         Question("r", "When is rye sown, wheat or rye?", ("fall",), ("rye",)),
         Question("b", "How is barley kept?", ("dry",), ("barley",)),
+        Question("p", "How is wheat kept?", ("dry",), ("wheat.c9",)),  # a piece that the document does not have
     ]
     experiment = pipeline.run(asked, out=tmp_path / "run")
     found = experiment.funnel
@@ -241,6 +242,7 @@ def test_a_run_writes_its_funnel_with_corpus_and_index(tmp_path):
     ]
     assert reasons(found, "corpus") == {"not among the documents": 1}
     assert found.stages[0].losses[0].examples == ["b"]
+    assert reasons(found, "index") == {"no text of it in the index": 1}
     assert found.stages[1].answers == 1  # `fall` is in no passage
     assert found.stages[-1].all == 1
     assert found.metric == "em"
