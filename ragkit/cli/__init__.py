@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from ragkit.cli import stages
+from ragkit.cli import index, stages
 from ragkit.cli.ask import ask
 from ragkit.cli.compare import compare
 from ragkit.cli.console import errors, show_log
@@ -34,6 +34,7 @@ app.command()(compare)
 app.command()(reproduce)
 app.command()(trec)
 app.command()(ask)
+app.add_typer(index.app, name="index")
 app.command()(validate)
 app.add_typer(stages.app, name="stages")
 app.command()(schema)

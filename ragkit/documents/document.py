@@ -131,6 +131,11 @@ class IngestReport:
         if text not in self.notes:
             self.notes.append(text)
 
+    def count(self, document: ChunkedDocument) -> None:
+        """Count a document that was taken."""
+        self.documents += 1
+        self.passages += len(document.passages)
+
     def add(self, other: "IngestReport") -> None:
         """Take in what another report counted and noted, except its time."""
         for name in ("files", "reused", "documents", "pages", "tables", "figures", "passages"):

@@ -1,6 +1,7 @@
 """Read and cut a corpus: files side by side in processes with limits, resumable, one report."""
 
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ from ragkit.documents.document import ChunkedDocument, IngestReport, SourceFile
 from ragkit.documents.loading import PDF, READER, suffix_of
 from ragkit.documents.pdf import READER as PDF_READER
 from ragkit.documents.pdf import PdfSettings
-from ragkit.documents.shards import hash_file, read_shard, write_shard
+from ragkit.documents.shards import Cut, hash_file, read_shard, write_shard
 from ragkit.documents.workers import Worker
 from ragkit.engine.component import Component
 
@@ -36,10 +37,10 @@ class IngestSettings(Component):
 
     workers: int | None = Field(None, ge=1, le=1024, description="Processes that read files; null: one per core.")
     seconds: float = Field(
-        120, gt=0, allow_inf_nan=False, description="The longest that reading a file may take, per 2 MB begun."
+        120.0, gt=0, allow_inf_nan=False, description="The longest that reading a file may take, per 2 MB begun."
     )
     memory: float = Field(
-        2, ge=0.05, allow_inf_nan=False, description="GiB of memory that reading one file may take (Linux only)."
+        2.0, ge=0.05, allow_inf_nan=False, description="GiB of memory that reading one file may take (Linux only)."
     )
 
 
@@ -58,6 +59,54 @@ def reading_record(pdf: PdfSettings, chunking: Chunking) -> dict[str, Any]:
         "pdf": pdf.model_dump(mode="json"),
         "chunking": chunking.model_dump(mode="json"),
     }
+
+
+class Ingested(NamedTuple):
+    """What came of a file or a loader.
+
+    Attributes:
+        id: the file's id, or what the loader is called.
+        report: what was read and what was not; complete when the documents have been handed out.
+        documents: the documents, cut, in order; whoever takes them sees to ids that occur twice, and counts them.
+    """
+
+    id: str
+    report: IngestReport
+    documents: Iterator[Cut]
+
+
+def ingest_files(
+    files: Sequence[SourceFile],
+    pdf: PdfSettings,
+    chunking: Chunking,
+    work: Path,
+    on_file: Callable[[SourceFile], None] = lambda file: None,
+    *,
+    settings: IngestSettings | None = None,
+    hashes: Mapping[str, str] | None = None,
+) -> Generator[Ingested, None, None]:
+    """Read and cut files and return what came of each, in their order; see `ingest`."""
+    settings = settings or IngestSettings()
+    work.mkdir(parents=True, exist_ok=True)
+    unlimited = sys.platform != "linux" and not _is_small(files)
+    finished: dict[int, _Outcome] = {}
+    position = 0
+    with closing(_read_all(files, reading_record(pdf, chunking), work, settings, hashes or {})) as outcomes:
+        for number, outcome in outcomes:
+            finished[number] = outcome
+            on_file(files[number])
+            while position in finished:
+                ingested = _hand_out(files[position], finished.pop(position))
+                if unlimited:
+                    ingested.report.note("the memory of readers is not limited on this system")
+                yield ingested
+                position += 1
+
+
+def ingest_loader(name: str, loader: "DocumentLoader", chunking: Chunking) -> Ingested:
+    """Ask a loader for its documents and cut them, in this process."""
+    report = IngestReport()
+    return Ingested(name, report, (Cut(doc.id, cut(doc, chunking)) for doc in loader.documents(report)))
 
 
 def ingest(
@@ -95,49 +144,31 @@ def ingest(
         RagkitError: a process cannot be started, or a package is missing.
         OSError: `work` cannot be written.
     """
-    settings = settings or IngestSettings()
     begun = time.monotonic()
-    work.mkdir(parents=True, exist_ok=True)
-    if sys.platform != "linux" and not _is_small(files):
-        report.note("the memory of readers is not limited on this system")
+    loaded = (ingest_loader(loader.class_, loader, chunking) for loader in loaders)
     seen: set[str] = set()
-    finished: dict[int, _Outcome] = {}
-    position = 0
     try:
-        with closing(_read_all(files, reading_record(pdf, chunking), work, settings, hashes or {})) as outcomes:
-            for number, outcome in outcomes:
-                finished[number] = outcome
-                on_file(files[number])
-                while position in finished:
-                    yield from _hand_out(files[position], finished.pop(position), seen, report)
-                    position += 1
-        for loader in loaders:
-            for document in loader.documents(report):
-                yield from _unless_seen(document.id, loader.class_, cut(document, chunking), seen, report)
+        with closing(ingest_files(files, pdf, chunking, work, on_file, settings=settings, hashes=hashes)) as read:
+            for origin, own, documents in itertools.chain(read, loaded):
+                for name, document in documents:
+                    if name in seen:
+                        own.skip(origin, f"the id '{name}' belongs to an earlier document")
+                        continue
+                    seen.add(name)
+                    own.count(document)
+                    yield document
+                report.add(own)
     finally:
         report.seconds += time.monotonic() - begun
 
 
-def _hand_out(file: SourceFile, outcome: _Outcome, seen: set[str], report: IngestReport) -> Iterator[ChunkedDocument]:
+def _hand_out(file: SourceFile, outcome: _Outcome) -> Ingested:
     if outcome.reason is not None:
-        report.files += 1
+        report = IngestReport(files=1)
         report.skip(file.id, outcome.reason)
-        return
-    report.reused += outcome.reused
-    for name, document in read_shard(outcome.shard, report):
-        yield from _unless_seen(name, file.id, document, seen, report)
-
-
-def _unless_seen(
-    name: str, origin: str, document: ChunkedDocument, seen: set[str], report: IngestReport
-) -> Iterator[ChunkedDocument]:
-    if name in seen:
-        report.skip(origin, f"the id '{name}' belongs to an earlier document")
-        return
-    seen.add(name)
-    report.documents += 1
-    report.passages += len(document.passages)
-    yield document
+        return Ingested(file.id, report, iter(()))
+    report = IngestReport(reused=int(outcome.reused))
+    return Ingested(file.id, report, read_shard(outcome.shard, report))
 
 
 def _read_all(

@@ -35,7 +35,7 @@ class Evidence:
     """
 
     def __init__(self, index: LocalIndex) -> None:
-        self._files = index.manifest().documents
+        self._files = index.manifest().files
         self._store = PassageStore(current_build(index.folder) / PASSAGES)
         self._found: dict[str, list[Passage]] = {}
 

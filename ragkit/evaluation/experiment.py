@@ -16,7 +16,7 @@ from ragkit.engine.component import Component
 from ragkit.engine.controls import steps_of
 from ragkit.engine.jsonl import dump_line
 from ragkit.engine.memory import Memory
-from ragkit.engine.run import Prediction, parts
+from ragkit.engine.run import Asked, Prediction, parts
 from ragkit.engine.run_folder import RunFolder, replace_file
 from ragkit.errors import InputError
 from ragkit.evaluation.costs import costs_of
@@ -32,6 +32,7 @@ from ragkit.evaluation.records import question_line, write_records
 from ragkit.evaluation.report import write_report
 from ragkit.evaluation.summary import Summary, summarise
 from ragkit.evaluation.traces import Calls, count_calls, read_traces
+from ragkit.index import LocalIndex
 from ragkit.models.secrets import mask_secrets
 from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
@@ -119,7 +120,7 @@ def run_experiment(
             on_folder(folder.path)
         remembers = any(isinstance(part, Memory) for part in parts(pipeline.nodes))
         done = {} if remembers else dict(folder.finished)  # a memory is filled again, from the cache
-        todo = [(question.id, question.question) for question in asked if question.id not in done]
+        todo = [Asked(q.id, q.question, q.vars) for q in asked if q.id not in done]
         answered = len(done)
 
         def on_prediction(prediction: Prediction, context: QuestionContext) -> None:
@@ -269,11 +270,16 @@ def make_lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any
     }
     if pipeline.index is not None:
         fingerprints["index"] = pipeline.index.fingerprint()
+    devices: dict[str, str] = {}
+    if isinstance(pipeline.index, LocalIndex):
+        pipeline.index.ensure_open()
+        devices = pipeline.index.devices
     run = {key: value for key, value in data.get("run", {}).items() if key not in _NOT_IN_RESULTS}
     return data | {
         "run": run,
         "questions": dict(questions),
         "fingerprints": fingerprints,
+        "devices": devices,
         "prompts": prompts,
         "versions": {"python": platform.python_version()} | versions,
     }

@@ -2,16 +2,25 @@
 
 from ragkit.stages.answer import AnswerRead
 from ragkit.stages.closed_book import AnswerClosedBook
-from ragkit.stages.context import ContextPack
+from ragkit.stages.context import ContextPack, ContextParents
 from ragkit.stages.rerank import RerankCrossEncoder
-from ragkit.stages.retrieve import RetrieveDense, RetrieveHybrid, RetrieveSparse
+from ragkit.stages.retrieve import (
+    RetrieveDense,
+    RetrieveHybrid,
+    RetrieveLearnedSparse,
+    RetrieveMultiVector,
+    RetrieveSparse,
+)
 
 __all__ = [
     "AnswerClosedBook",
     "AnswerRead",
     "ContextPack",
+    "ContextParents",
     "RerankCrossEncoder",
     "RetrieveDense",
     "RetrieveHybrid",
+    "RetrieveLearnedSparse",
+    "RetrieveMultiVector",
     "RetrieveSparse",
 ]

@@ -201,7 +201,10 @@ def test_a_worker_that_died_before_is_no_reason(corpus, tmp_path):
 
 
 def test_a_worker_that_cannot_be_started_is_an_error(monkeypatch, corpus, tmp_path):
-    monkeypatch.setattr(workers_module.sys, "path", [str(tmp_path)])
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'No module named ragkit' >&2\nexit 1\n")
+    broken.chmod(0o700)
+    monkeypatch.setattr(workers_module.sys, "executable", str(broken))
     with pytest.raises(RagkitError, match=r"cannot be started.*No module named"):
         run(sources(corpus), tmp_path / "work")
 
@@ -253,7 +256,7 @@ def test_a_stopped_run_takes_its_workers_along(tmp_path, how):
         readers = psutil.Process(process.pid).children()
         assert readers
         process.send_signal(how)
-        process.wait(20)
+        process.wait(60)
         if how == signal.SIGINT:
             assert "KeyboardInterrupt" in process.stderr.read()
             assert not any(reader.is_running() for reader in readers)

@@ -4,26 +4,10 @@ import numpy as np
 import pytest
 import rank_bm25
 from pydantic import ValidationError
+from sparse_helpers import CORPUS, QUERIES, opened
 
-from ragkit.index.settings import SparseSettings, Stemmer, Stopwords
-from ragkit.index.sparse import SparseIndex, analyser, build_sparse
-
-CORPUS = [
-    "Wheat is sown in autumn; winter wheat is harvested in summer.",
-    "Maize needs warm soil.",
-    "Soil holds water and air, and the roots need both of them.",
-    "Yellow rust is a disease of wheat.",
-    "A silo keeps grain dry.",
-    "Irrigation brings water to the field when the rain fails.",
-    "Aphids are small insects.",
-]
-QUERIES = ["wheat disease", "water in the soil", "dry grain wheat wheat", "insects"]
-
-
-def opened(folder, texts, **settings):
-    made = SparseSettings(**settings)
-    build_sparse(texts, made, folder)
-    return SparseIndex(folder, made), analyser(made)
+from ragkit.index.sparse import SparseSettings
+from ragkit.index.sparse.settings import REFERENCES
 
 
 @pytest.mark.parametrize(
@@ -81,7 +65,7 @@ def test_equal_scores_are_ordered_by_position(tmp_path):
     assert [position for position, _ in index.search(["same"], 4)[0]] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("query", ["", "   ", "the of and", "?!", "zzz unknown", "a b c", "\0", "🌱"])
+@pytest.mark.parametrize("query", ["", "   ", "the of and", "?!", "zzz unknown", "a z q", "\0", "🌱"])
 def test_queries_without_a_known_word_find_nothing(tmp_path, query):
     index, _ = opened(tmp_path, CORPUS)
     assert index.search([query, "wheat"], 3)[0] == []
@@ -97,35 +81,43 @@ def test_corpora_with_few_or_no_words(tmp_path, texts, method):
     assert {position for position, _ in found[0]} <= {0}
 
 
-def test_analysis_is_the_same_for_passages_and_queries(tmp_path):
-    index, analyse = opened(tmp_path, ["E\ufb03cient HARVESTING of Ackerb\u00f6den in Ｍａｉｚｅ fields"])
-    assert analyse("The harvested, efficient maize") == analyse("harvesting e\ufb03cient ＭＡＩＺＥ")
-    assert index.search(["harvest"], 1)[0] and index.search(["ACKERBÖDEN"], 1)[0]
-
-
-def test_no_stemmer_and_no_stopwords():
-    assert analyser(SparseSettings(stemmer=None, stopwords=None))("The roots of 2 plants") == [
-        "the",
-        "roots",
-        "of",
-        "plants",
-    ]
-
-
-@pytest.mark.parametrize("language", typing.get_args(Stemmer))
-def test_every_stemmer_exists(language):
-    assert analyser(SparseSettings(stemmer=language, stopwords=None))("plants")
-
-
-@pytest.mark.parametrize("language", typing.get_args(Stopwords))
-def test_every_list_of_stopwords_exists(language):
-    assert analyser(SparseSettings(stemmer=None, stopwords=language))("plants") == ["plants"]
-
-
 @pytest.mark.parametrize(
     "values",
-    [{"method": "bm26"}, {"stemmer": "klingon"}, {"stopwords": "x"}, {"k1": -1}, {"b": 1.1}, {"k1": float("nan")}],
+    [{"method": "bm26"}, {"stemmer": "klingon"}, {"stopwords": "x"}, {"k1": -1}, {"b": 1.1}, {"k1": float("nan")}]
+    + [{"engine": "rank-bm25", "method": method} for method in ("lucene", "atire")],
 )
 def test_wrong_settings_are_refused(values):
     with pytest.raises(ValidationError):
         SparseSettings(**values)
+
+
+@pytest.mark.parametrize("method", REFERENCES)
+def test_the_reference_engine_ranks_alike(tmp_path, method):
+    fast, _ = opened(tmp_path / "fast", CORPUS * 3 + [""], method=method)
+    slow, _ = opened(tmp_path / "slow", CORPUS * 3 + [""], method=method, engine="rank-bm25")
+    allowed = np.arange(len(CORPUS) * 3 + 1) % 2 == 0
+    for selection in (None, allowed):
+        for one, other in zip(fast.search(QUERIES, 9, selection), slow.search(QUERIES, 9, selection), strict=True):
+            # BM25L is another function, see SparseSettings; here it differs in nothing but the scores.
+            if method == "bm25l":
+                assert {position for position, _ in one} == {position for position, _ in other}
+            else:
+                assert [position for position, _ in one] == [position for position, _ in other]
+
+
+def test_bm25l_of_rank_bm25_is_another_function(tmp_path):
+    texts = ["wheat wheat wheat soil", "wheat soil air water", "soil rust", "rust silo", "silo grain"]
+    fast, analyse = opened(tmp_path, texts, method="bm25l")
+    reference = rank_bm25.BM25L([analyse(text) for text in texts]).get_scores(["wheat"])
+    found = dict(fast.search(["wheat"], 2)[0])
+    assert reference[0] == pytest.approx(3 * found[0], rel=1e-5) and reference[1] == pytest.approx(found[1], rel=1e-5)
+    assert reference[2] == 0
+
+
+def test_only_allowed_passages_are_found_and_the_best_of_them(tmp_path):
+    index, _ = opened(tmp_path, CORPUS * 200)
+    everything = index.search(QUERIES, len(CORPUS) * 200)
+    allowed = np.random.default_rng(0).random(len(CORPUS) * 200) < 0.1
+    for ranking, selected in zip(everything, index.search(QUERIES, 10, allowed), strict=True):
+        assert selected == [(position, score) for position, score in ranking if allowed[position]][:10]
+    assert index.search(QUERIES, 10, np.zeros(len(CORPUS) * 200, bool)) == [[]] * len(QUERIES)
