@@ -1,4 +1,4 @@
-"""The command line: `ragkit run`, `eval`, `compare` and the others. One file per command."""
+"""The command line: `ragkit run`, `eval`, `compare`, `ask`, `index` and the others. One file per command."""
 
 import sys
 from typing import Any

@@ -69,7 +69,7 @@ class DenseIndex:
         """Return the k best passages of each query vector, fewer if fewer match.
 
         Raises:
-            RagkitError: a vector has another dimension than the index, or holds NaN.
+            RagkitError: a vector has another dimension than the index, or holds NaN, or `allowed` has another length.
         """
         if not len(queries):
             return []
@@ -86,6 +86,8 @@ class DenseIndex:
         if self._settings.metric == "cosine":
             scale(stacked)
             longest = 1.0
+        if allowed is not None and len(allowed) != self._index.ntotal:
+            raise RagkitError(f"the filter is for {len(allowed)} passages, the index holds {self._index.ntotal}")
         if self._vectors is None:
             return rank(self._backend, stacked, k, allowed, self._index.ntotal)
         return rank(self._backend, stacked, k, allowed, self._index.ntotal, self._rescore, self._tolerance(longest))
