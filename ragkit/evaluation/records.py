@@ -31,7 +31,8 @@ def question_line(question: Question) -> bytes:
         "type": question.type,
         "answerable": question.answerable,
     }
-    return dump_line(row | ({"relevance": question.relevance} if question.relevance else {}))
+    optional = {"relevance": question.relevance, "vars": question.vars}
+    return dump_line(row | {name: value for name, value in optional.items() if value})
 
 
 def write_records(folder: Path, questions: Sequence[Question], summary: Summary, funnel: Funnel) -> None:
