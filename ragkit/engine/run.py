@@ -167,12 +167,13 @@ def run_questions(
         target=contextvars.copy_context().run, args=(run.main, questions), name="ragkit-engine", daemon=True
     )
     with _seldom_collected:
-        thread.start()
         try:
+            thread.start()
             run.done.wait()
         except KeyboardInterrupt:
             run.scheduler.cancel()
-            run.done.wait()  # not Thread.join, which Ctrl-C breaks in Python 3.11
+            if thread in threading.enumerate():
+                run.done.wait()  # not Thread.join, which Ctrl-C breaks in Python 3.11
             raise
     if run.failure is not None:
         raise run.failure
