@@ -145,7 +145,7 @@ def run_experiment(
         if evidence is not None:
             evidence.close()
     write_records(folder.path, asked, summary, lost)
-    write_report(folder.path / "report.html", pipeline.name, summary, asked, rows, folder.lock)
+    write_report(folder.path / "report.html", pipeline.name, summary, asked, rows, folder.lock, run=folder.path)
     elapsed = time.perf_counter() - start
     return Experiment(
         folder.path,
