@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ragkit.evaluation.about import ABOUT
 from ragkit.evaluation.report.timing import StageTime
 from ragkit.evaluation.summary import Group, Summary
 
@@ -24,7 +25,7 @@ def head(
     """Return the figures of a run as the page shows them; what the run folder does not hold is None."""
     return {
         "title": title,
-        "about": _json_file(run, "about.json"),
+        "about": _json_file(run, ABOUT),
         "steps": _steps(settings.get("pipeline")),
         "models": _models(settings.get("fingerprints", {})),
         "confidence": 95,
@@ -33,7 +34,7 @@ def head(
         "flags": summary.flags,
         "quality": summary.quality,
         "funnel": _json_file(run, "funnel.json"),
-        "curve": _curve(_json_file(run, "metrics.json")),
+        "curves": (_json_file(run, "metrics.json") or {}).get("curves", {}),
         "times": [{"stage": stage} | asdict(time) for stage, time in times.items()],
         "settings": [[name, _as_yaml(value)] for name, value in settings.items()],
     }
@@ -48,10 +49,6 @@ def _json_file(run: Path | None, name: str) -> Any:
     if run is None or not (run / name).exists():
         return None
     return json.loads((run / name).read_text(encoding="utf-8"))
-
-
-def _curve(metrics: Any) -> Any:
-    return metrics.get("risk_coverage") if metrics else None
 
 
 def _steps(nodes: Any) -> list[str]:

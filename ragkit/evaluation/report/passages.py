@@ -13,12 +13,13 @@ class Passages:
     """Passages by id, in the order in which questions come to them; neighbours so land in the same block.
 
     Args:
-        dropped: rows of `passages.jsonl`: passages that predictions do not hold, because a stage dropped them.
+        further: rows of `passages.jsonl`: passages that no prediction holds, because a stage dropped them or because
+            they stand beside a cited one.
     """
 
-    def __init__(self, dropped: Iterable[Mapping[str, Any]] = ()) -> None:
-        self._dropped = {row["id"]: row for row in dropped}
-        self.texts: dict[str, str] = {name: row["text"] for name, row in self._dropped.items()}
+    def __init__(self, further: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._further = {row["id"]: row for row in further}
+        self.texts: dict[str, str] = {name: row["text"] for name, row in self._further.items()}
         self._kept: dict[str, bytes] = {}
 
     def take(self, prediction: PredictionRow, seen: Iterable[str]) -> None:
@@ -26,13 +27,18 @@ class Passages:
         for passage in prediction["documents"]:
             self._keep(passage)
         for identifier in seen:
-            if identifier in self._dropped:
-                self._keep(self._dropped[identifier])
+            if identifier in self._further:
+                self._keep(self._further[identifier])
 
     def _keep(self, passage: Mapping[str, Any]) -> None:
         if passage["id"] not in self._kept:
             place = {key: passage[key] for key in _PLACE if passage.get(key) is not None}
             self._kept[passage["id"]] = dump(place | {"id": passage["id"], "text": passage["text"]})
+
+    def take_all(self) -> None:
+        """Keep the passages that no question has taken."""
+        for passage in self._further.values():
+            self._keep(passage)
 
     def ids(self) -> list[str]:
         """Return the ids in order."""

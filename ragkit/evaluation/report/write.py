@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ragkit.engine.run_folder import read_lines
+from ragkit.engine.run_folder import PASSAGES, read_lines
 from ragkit.engine.trace import to_jsonable
 from ragkit.evaluation.metrics.ranking import matched
 from ragkit.evaluation.prediction import PredictionRow, align
@@ -69,7 +69,7 @@ def write_report(
         pictures: of the cited pages, to be shown with the citations.
     """
     rows = align(questions, predictions)
-    passages = Passages(read_lines(run / "passages.jsonl") if run else ())
+    passages = Passages(read_lines(run / PASSAGES) if run else ())
     traces = _read_traces(run, questions, rows, passages)
     parts = {
         "head": head(title, summary, settings, traces.total(), run)
@@ -112,6 +112,7 @@ def _read_traces(
         if identifier not in traces.stories:
             traces.stories[identifier] = _detail(question, row, tell(row, None, passages.texts))
             passages.take(row, ())
+    passages.take_all()
     return traces
 
 

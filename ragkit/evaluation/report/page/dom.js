@@ -24,7 +24,7 @@ function filled(node, attributes, children) {
 
 function append(node, children) {
   for (const child of children.flat(Infinity)) {
-    if (child === undefined || child === null || child === false) continue;
+    if (child === undefined || child === null || child === false) continue; // what `condition && element` leaves
     node.append(child instanceof Node ? child : String(child));
   }
 }

@@ -1,6 +1,6 @@
 // The list of questions. Only the rows in sight are elements, so thousands cost no more than a screenful.
 
-const ROW = 72;
+const ROW = 96;
 const MARGIN = 6;
 const GLYPHS = { right: "✓", wrong: "✗", failed: "!", unscored: "·" };
 
@@ -78,10 +78,11 @@ function row(list, place) {
     el("span", { class: "glyph", role: "img", "aria-label": status }, GLYPHS[status]),
     el("span", { class: "main" },
       quote("span", rows.question[n], "ask"),
-      el("span", { class: "reply" }, quote("span", rows.answer[n] || "no answer", rows.answer[n] ? "answer" : "answer none"),
-        el("span", { class: "gold-mark", "aria-hidden": "true" }, " · gold "), quote("span", goldText(rows.gold[n]), "gold"))),
-    el("span", { class: "side" }, el("span", { class: "id" }, rows.id[n]),
-      metric && el("span", { class: "value" }, `${metric} ${mark(rows.scores[metric][n])}`)));
+      el("span", { class: "under" },
+        el("span", { class: "reply" }, quote("span", rows.answer[n] || "no answer", rows.answer[n] ? "answer" : "answer none"),
+          " · gold ", quote("span", goldText(rows.gold[n]), "gold")),
+        el("span", { class: "side" }, el("span", { class: "id" }, rows.id[n]),
+          metric && el("span", { class: "value" }, `${metric} ${mark(rows.scores[metric][n])}`)))));
   node.style.top = `${place * ROW}px`;
   return node;
 }

@@ -2,11 +2,19 @@
 
 const PLOT = { width: 640, height: 360, left: 52, right: 14, top: 14, bottom: 44 };
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// The colour that a custom property stands for now: a canvas knows no `var()` and no `light-dark()`.
+function colour(name) {
+  const probe = document.body.appendChild(el("span", { hidden: true }));
+  probe.style.color = `var(${name}, var(--accent))`;
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
 
 function scale(values, from, to) {
-  const low = Math.min(0, ...extent(values));
-  const high = Math.max(...extent(values), low + 1e-9);
+  const [least, most] = extent(values);
+  const low = Math.min(0, least);
+  const high = Math.max(most, low + 1e-9) + 0.02 * (most - low);
   return { low, high, at: (value) => from + ((value - low) / (high - low)) * (to - from) };
 }
 
@@ -67,8 +75,9 @@ function drawScatter(canvas, points, spots, x, y, xName, yName) {
   pen.scale(ratio, ratio);
   drawAxes(pen, x, y, xName, yName);
   pen.globalAlpha = points.length > 2000 ? 0.25 : points.length > 300 ? 0.45 : 0.75;
+  const colours = Object.fromEntries([...new Set(points.map((point) => point.kind))].map((kind) => [kind, colour(`--${kind}`)]));
   spots.forEach(([left, top], n) => {
-    pen.fillStyle = colour(`--${points[n].kind}`) || colour("--accent");
+    pen.fillStyle = colours[points[n].kind];
     pen.beginPath();
     pen.arc(left, top, points[n].label ? 5 : 3.4, 0, 2 * Math.PI);
     pen.fill();

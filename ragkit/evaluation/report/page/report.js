@@ -58,16 +58,20 @@ function overview(head, rows, filters, pane) {
     head.times.length > 0 && section("times", "Where time went",
       "Computing time of a stage's calls, as their share of batches. The light part was saved: answers that came from the cache or from an equal call.",
       timesTable(head)),
-    plot && section("cost", "Quality and cost", "", plot.node),
-    head.curve?.length > 1 && section("risk", "Risk and coverage",
-      "The share of wrong answers when only the most confident part of the questions is answered.", riskCurve(head.curve)),
-    head.settings.length > 0 && section("settings", "Settings", "", settings(head)),
+    plot && section("cost", "Quality and cost", "Each point is a question; click one to read its story.", plot.node),
+    ...Object.entries(head.curves).map(([name, curve]) => section(`curve-${name.replace(/\W+/g, "-")}`, CURVES[name] ?? name, CURVE_NOTES[name], curveChart(curve))),
+    head.settings.length > 0 && section("settings", "Settings", "Everything that the results depend on, as the run's lock file has it.", settings(head)),
   ]);
   return () => plot?.draw();
 }
 
-function riskCurve(curve) {
-  return lineChart(curve.map((point) => (Array.isArray(point) ? point : [point.coverage, point.risk])), "coverage", "risk");
+const CURVES = { aurc: "Risk and coverage" };
+const CURVE_NOTES = { aurc: "The mean risk of the answers that are given, when only the surest part of the questions is answered." };
+
+// A curve is two columns of numbers, the first one across.
+function curveChart(curve) {
+  const [[xName, xs], [yName, ys]] = Object.entries(curve);
+  return lineChart(xs.map((x, n) => [x, ys[n]]), xName, yName);
 }
 
 // Each question as a point; which metric against which cost is the reader's choice.

@@ -21,7 +21,7 @@ function storyHeader({ number, rows }, close) {
   const type = rows.types[rows.type[number]];
   return el("header", {},
     el("div", { class: "story-bar" },
-      badge(status, status), rows.abstained[number] && badge("abstained"), type && badge(type),
+      badge(status, status), rows.abstained[number] === 1 && badge("abstained"), type && badge(type),
       rows.flags[number].map((flag) => badge(rows.flagNames[flag], "wrong")),
       el("code", { class: "id" }, rows.id[number]),
       button("Close", close, { class: "quiet close", "aria-label": "Close the question" })),
@@ -49,15 +49,19 @@ function citationLine(citation, n, detail, known, answer) {
 }
 
 function goldLine(id, detail, known) {
-  const holder = detail.documents.find(([passage]) => detail.gold[passage]?.includes(id));
-  if (!holder) return el("li", {}, el("code", {}, id), badge("not in the final ranking", "wrong"));
-  const used = detail.context.includes(holder[0]);
-  return el("li", {}, button(id, () => openReader(holder[0], { known }), { class: "link" }), badge(used ? "in the prompt" : "not in the prompt", used ? "right" : "wrong"));
+  const holders = detail.documents.map(([passage]) => passage).filter((passage) => detail.gold[passage]?.includes(id));
+  const used = holders.some((passage) => detail.context.includes(passage));
+  const shown = holders[0] ?? store.passageIds.find((passage) => belongs(passage, id));
+  return el("li", {}, shown ? button(id, () => openReader(shown, { known }), { class: "link" }) : el("code", {}, id),
+    used ? badge("in the prompt", "right") : badge(holders.length ? "not in the prompt" : "not in the final ranking", "wrong"));
 }
+
+// Whether a passage is, or is a piece of, a gold passage, page or document.
+const belongs = (passage, gold) => passage.startsWith(gold) && /^($|#p\d|\.c\d)/.test(passage.slice(gold.length));
 
 function numbers({ number, rows, detail }) {
   const scores = Object.entries(rows.scores).filter(([, values]) => values[number] !== null);
-  const costs = Object.entries(rows.costs).filter(([name, values]) => !(name in rows.scores) && values[number] !== null);
+  const costs = Object.entries(rows.costs).filter(([name, values]) => !(name.replace(" ", "_") in rows.scores) && values[number] !== null);
   const cells = [...scores, ...costs].map(([name, values]) =>
     el("div", {}, el("dt", {}, name), el("dd", {}, name === "seconds" ? seconds(values[number]) : mark(values[number]))));
   return el("dl", { class: "numbers" }, cells);
