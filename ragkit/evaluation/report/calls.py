@@ -9,9 +9,12 @@ from ragkit.evaluation.report.prompts import Turn, pieces, turns
 from ragkit.evaluation.report.turns import as_text
 
 
+_MEASURES = frozenset({"count_tokens", "score", "embed"})
+
+
 @dataclass(slots=True)
 class CallStory:
-    """A call, or several of the same kind that only count something.
+    """A call, or several that only measure texts: count tokens, score, embed.
 
     Attributes:
         tokens: of prompt and completion.
@@ -30,17 +33,22 @@ class CallStory:
     sent: list[Turn]
     reply: str
 
+    def add(self, call: Mapping[str, Any]) -> None:
+        """Add another call of the same kind."""
+        self.count += 1
+        self.tokens = (self.tokens[0] + call["tokens"][0], self.tokens[1] + call["tokens"][1])
+        self.seconds += call["seconds"]
+
 
 def call_stories(calls: Iterable[Mapping[str, Any]], texts: Mapping[str, str]) -> list[CallStory]:
-    """Return a stage's calls in order; token counts are one line for each model."""
+    """Return a stage's calls in order; calls that only measure a text are one line for each model."""
     stories: list[CallStory] = []
-    counts: dict[tuple[str, str], CallStory] = {}
+    measured: dict[tuple[str, str, str], CallStory] = {}
     for call in calls:
-        counting = call["op"] == "count_tokens"
-        key = (call["resource"], call["source"])
-        if counting and key in counts:
-            counts[key].count += 1
-            counts[key].seconds += call["seconds"]
+        measures = call["op"] in _MEASURES
+        key = (call["resource"], call["op"], call["source"])
+        if measures and key in measured:
+            measured[key].add(call)
             continue
         story = CallStory(
             resource=call["resource"],
@@ -49,12 +57,12 @@ def call_stories(calls: Iterable[Mapping[str, Any]], texts: Mapping[str, str]) -
             tokens=(call["tokens"][0], call["tokens"][1]),
             seconds=call["seconds"],
             source=call["source"],
-            sent=[] if counting else _sent(call["args"], texts),
-            reply="" if counting else reply_of(call),
+            sent=[] if measures else _sent(call["args"], texts),
+            reply="" if measures else reply_of(call),
         )
         stories.append(story)
-        if counting:
-            counts[key] = story
+        if measures:
+            measured[key] = story
     return stories
 
 
@@ -68,7 +76,7 @@ def reply_of(call: Mapping[str, Any]) -> str:
     """Return a call's answer in words."""
     value = call["value"]
     if value is None:
-        return "a vector" if call["op"] == "embed" else ""
+        return ""
     if isinstance(value, Mapping) and "text" in value:
         return str(value["text"])
     if isinstance(value, Mapping) and "label" in value:

@@ -7,7 +7,7 @@ reaches the HTML. The page unpacks a block when it is needed.
 import base64
 import gzip
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ragkit.engine.jsonl import dump_line
@@ -15,12 +15,12 @@ from ragkit.engine.jsonl import dump_line
 LEVEL = 6
 
 
-def dump(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+def dump(value: Any) -> bytes:
     """Return JSON that a browser reads: NaN and infinity, which JSON does not have, become null.
 
     Lone surrogates, which UTF-8 does not have, stay as their escapes.
     """
-    data = dump_line(value, default)
+    data = dump_line(value)
     if b"\\u" in data and (b"NaN" in data or b"Infinity" in data):  # orjson, the usual writer, has made them null
         data = json.dumps(json.loads(data, parse_constant=lambda _: None)).encode()
     return data.rstrip(b"\n")

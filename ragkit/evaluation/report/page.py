@@ -13,7 +13,7 @@ _FOLDER = files("ragkit.evaluation.report") / "page"
 _SCRIPTS = {
     "report": (
         "blocks.js", "dom.js", "format.js", "figures.js", "plots.js", "filters.js", "list.js", "prompt.js",
-        "story.js", "reader.js", "theme.js", "keys.js", "report.js",
+        "stories.js", "story.js", "reader.js", "theme.js", "keys.js", "report.js",
     ),
     "comparison": ("blocks.js", "dom.js", "format.js", "plots.js", "theme.js", "comparison.js"),
 }  # fmt: skip

@@ -6,11 +6,11 @@ from typing import Any
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.report.pack import dump
 
-_PLACE = ("source", "document", "page")
+_SHOWN = ("id", "source", "document", "page", "text")
 
 
 class Passages:
-    """Passages by id, in the order in which questions come to them; neighbours so land in the same block.
+    """Passages by number, in the order in which questions come to them; neighbours so land in the same block.
 
     Args:
         further: rows of `passages.jsonl`: passages that no prediction holds, because a stage dropped them or because
@@ -19,30 +19,35 @@ class Passages:
 
     def __init__(self, further: Iterable[Mapping[str, Any]] = ()) -> None:
         self._further = {row["id"]: row for row in further}
+        self._numbers: dict[str, int] = {}
+        self._kept: list[bytes] = []
         self.texts: dict[str, str] = {name: row["text"] for name, row in self._further.items()}
-        self._kept: dict[str, bytes] = {}
 
-    def take(self, prediction: PredictionRow, seen: Iterable[str]) -> None:
-        """Keep the passages of a question: those of its prediction, and those that its stages saw and dropped."""
+    def take(self, prediction: PredictionRow) -> None:
+        """Keep the passages of a prediction."""
         for passage in prediction["documents"]:
             self._keep(passage)
-        for identifier in seen:
-            if identifier in self._further:
-                self._keep(self._further[identifier])
 
-    def _keep(self, passage: Mapping[str, Any]) -> None:
-        if passage["id"] not in self._kept:
-            place = {key: passage[key] for key in _PLACE if passage.get(key) is not None}
-            self._kept[passage["id"]] = dump(place | {"id": passage["id"], "text": passage["text"]})
-
-    def take_all(self) -> None:
-        """Keep the passages that no question has taken."""
+    def take_rest(self) -> None:
+        """Keep the further passages that no question has come to."""
         for passage in self._further.values():
             self._keep(passage)
 
+    def number(self, identifier: str) -> int:
+        """Return the number of a passage; one whose text is not known is kept without a text."""
+        if identifier not in self._numbers:
+            self._keep(self._further.get(identifier, {"id": identifier}))
+        return self._numbers[identifier]
+
+    def _keep(self, passage: Mapping[str, Any]) -> None:
+        if passage["id"] not in self._numbers:
+            self._numbers[passage["id"]] = len(self._kept)
+            known = {key: passage[key] for key in _SHOWN if passage.get(key) is not None}
+            self._kept.append(dump(known))
+
     def ids(self) -> list[str]:
-        """Return the ids in order."""
-        return list(self._kept)
+        """Return the ids by number."""
+        return list(self._numbers)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._kept.values())
+        return iter(self._kept)

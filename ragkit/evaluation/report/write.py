@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.engine.run_folder import PASSAGES, read_lines
-from ragkit.engine.trace import to_jsonable
-from ragkit.evaluation.metrics.ranking import matched
 from ragkit.evaluation.prediction import PredictionRow, align
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.report.compact import detail
 from ragkit.evaluation.report.head import head
 from ragkit.evaluation.report.pack import block, blocks, dump
 from ragkit.evaluation.report.page import write_page
 from ragkit.evaluation.report.passages import Passages
 from ragkit.evaluation.report.pictures import Pictures
 from ragkit.evaluation.report.rows import columns
-from ragkit.evaluation.report.story import Story, ranking_of, tell
+from ragkit.evaluation.report.story import tell
 from ragkit.evaluation.report.timing import StageTime, stage_times
 from ragkit.evaluation.summary import Summary
 
@@ -100,40 +99,19 @@ def _read_traces(
 ) -> _Traces:
     by_id = {question.id: (question, row) for question, row in zip(questions, rows, strict=True)}
     traces = _Traces()
+    for row in rows:
+        passages.take(row)
     for trace in read_lines(run / "trace.jsonl") if run else ():
         identifier = trace["id"]
         if identifier in by_id:  # a question that failed and was run again has two lines: the later one counts
             question, row = by_id[identifier]
-            traces.stories[identifier] = _detail(question, row, tell(row, trace, passages.texts))
+            story = tell(row, trace, passages.texts)
+            traces.stories[identifier] = dump(detail(question, row, story, passages.number))
             traces.seconds[identifier] = trace["seconds"]
             traces.times[identifier] = stage_times(trace)
-            passages.take(row, _seen(trace))
     for identifier, (question, row) in by_id.items():
         if identifier not in traces.stories:
-            traces.stories[identifier] = _detail(question, row, tell(row, None, passages.texts))
-            passages.take(row, ())
-    passages.take_all()
+            story = tell(row, None, passages.texts)
+            traces.stories[identifier] = dump(detail(question, row, story, passages.number))
+    passages.take_rest()
     return traces
-
-
-def _seen(trace: Mapping[str, Any]) -> Iterator[str]:
-    for stage in trace["stages"]:
-        yield from (entry["id"] for entry in ranking_of(stage)[1])
-
-
-def _detail(question: Question, row: PredictionRow, story: Story) -> bytes:
-    """Return what the page shows when a question is opened, beside its row of the list."""
-    gold = {passage["id"]: matched(passage, question.supporting_ids) for passage in row["documents"]}
-    return dump(
-        {
-            "supporting": question.supporting_ids,
-            "gold": {identifier: units for identifier, units in gold.items() if units},
-            "documents": [[passage["id"], passage["score"]] for passage in row["documents"]],
-            "context": row["context"],
-            "citations": row["citations"],
-            "usage": row["usage"],
-            "error": row["error"],
-            "story": story,
-        },
-        to_jsonable,
-    )

@@ -9,19 +9,19 @@ async function passageTexts(ids) {
   return found;
 }
 
-const idsIn = (turns) => turns.flatMap(([, pieces]) => pieces.filter(Array.isArray).map(([id]) => id));
+const idsIn = (turns) => turns.flatMap(({ pieces }) => pieces.map((piece) => piece.passage).filter(Boolean));
 
 function promptView(turns, known) {
-  return el("div", { class: "prompt" }, turns.map(([role, pieces]) =>
+  return el("div", { class: "prompt" }, turns.map(({ role, pieces }) =>
     el("div", { class: "turn" }, role && el("span", { class: "role" }, role),
       el("pre", { class: "text", dir: "auto" }, pieces.map((piece) => promptPiece(piece, known))))));
 }
 
 function promptPiece(piece, known) {
   if (typeof piece === "string") return piece;
-  const [id, flat] = piece;
-  const text = known.get(id)?.text ?? `[the text of ${id} was not kept]`;
-  return el("span", { class: "passage-in-prompt", title: id }, flat ? text.replaceAll("\n", " ") : text);
+  const { passage, flat } = piece;
+  const text = known.get(passage)?.text ?? `[the text of ${passage} was not kept]`;
+  return el("span", { class: "passage-in-prompt", title: passage }, flat ? text.replaceAll("\n", " ") : text);
 }
 
 // A prompt in a disclosure; its passages are unpacked when it is opened.

@@ -1,7 +1,7 @@
 // A passage in its page: the page's picture where the report has it, and the page's passages that the run has seen.
 
 async function openReader(id, { answer = null, box = null, known = new Map() } = {}) {
-  const passage = known.get(id) ?? (await store.passage(id)) ?? { id, text: "The run did not keep the text of this passage." };
+  const passage = known.get(id) ?? (await store.passage(id)) ?? { id };
   const others = await Promise.all(neighbours(id, passage).map((other) => (other === id ? passage : store.passage(other))));
   const dialog = byId("reader");
   show(dialog,
@@ -25,7 +25,7 @@ function neighbours(id, passage) {
 }
 
 function pagePassage(passage, opened, answer) {
-  return el("div", { class: opened ? "page-passage opened" : "page-passage" }, highlighted(passage.text, opened ? answer : null));
+  return el("div", { class: opened ? "page-passage opened" : "page-passage" }, highlighted(passage.text ?? "The run did not keep the text of this passage.", opened ? answer : null));
 }
 
 // A text with a phrase marked wherever it stands as it is, whatever the case.

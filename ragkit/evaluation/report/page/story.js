@@ -2,12 +2,12 @@
 
 async function storyView(number, close) {
   const { head, rows } = store;
-  const detail = await itemOf("stories", number, head.storiesPerBlock);
+  const detail = await storyOf(number);
   const known = await passageTexts(detail.documents.map(([id]) => id));
   const context = { number, detail, known, head, rows, cited: new Set(detail.citations.map((citation) => citation.passage)) };
   return el("article", { class: "story", "aria-labelledby": "story-title" },
-    storyHeader(context, close), verdict(context), numbers(context), turnsSection(context.detail.story.turns),
-    stepsSection(context), rankingSection(context), promptSection(context), callsSection(context.detail.story.steps));
+    storyHeader(context, close), verdict(context), numbers(context), turnsSection(detail.turns),
+    stepsSection(context), rankingSection(context), promptSection(context), callsSection(detail.steps));
 }
 
 function part(title, note, ...content) {
@@ -75,10 +75,10 @@ function turnsSection(turns) {
 }
 
 function stepsSection(context) {
-  const { story } = context.detail;
-  if (!story.traced) return part("Stages", "", el("p", { class: "note" }, "The run kept no trace of this question."));
-  const open = story.steps.length <= 6;
-  return part("Stages", plural(story.steps.length, "stage"), el("ol", { class: "steps" }, story.steps.map((step) =>
+  const { steps, traced } = context.detail;
+  if (!traced) return part("Stages", "", el("p", { class: "note" }, "The run kept no trace of this question."));
+  const open = steps.length <= 6;
+  return part("Stages", plural(steps.length, "stage"), el("ol", { class: "steps" }, steps.map((step) =>
     el("li", { class: step.error ? "failed" : "" }, disclosure(stepSummary(step), () => stepBody(step, context), { open: open || Boolean(step.error) })))));
 }
 
@@ -97,25 +97,31 @@ function stepBody(step, context) {
     step.error && quote("p", step.error, "error"),
     step.queries && el("ul", { class: "queries" }, step.queries.map((query) => quote("li", query))),
     step.wrote.map(([name, text]) => el("div", { class: "wrote" }, el("span", { class: "name" }, name), quote("pre", text))),
+    step.calls.filter((call) => ["generate", "choose"].includes(call.op)).slice(0, EXCHANGES).map(exchange),
     step.ranking && foundList(step, context),
     step.dropped.length > 0 && droppedList(step, context));
 }
 
+// What a model was asked and what it said; the calls at the end list all of them.
+const EXCHANGES = 12;
+
+const exchange = (call) => promptDisclosure([el("span", { class: "name" }, call.op === "choose" ? "chose" : "replied"), quote("span", call.reply.trim() || "nothing")],
+  call.sent, { class: "exchange" });
+
 function foundList(step, { detail, known, cited }) {
-  const queries = [...new Set(step.found.flatMap((found) => found.hits.map(([, query]) => query)))];
   const line = (found) => el("li", {}, passageLink(found.id, known),
-    el("span", { class: "score" }, score(found.score)), marks(found.id, detail, cited), hits(found.hits, queries));
+    el("span", { class: "score" }, score(found.score)), marks(found.id, detail, cited), hits(found.hits, step.asked));
   return el("div", {},
-    queries.length > 0 && el("ol", { class: "asked", "aria-label": "Queries" }, queries.map((query, n) => el("li", { value: n + 1 }, "for ", quote("q", query)))),
+    step.asked.length > 0 && el("ol", { class: "asked", "aria-label": "Queries" }, step.asked.map((query, n) => el("li", { value: n + 1 }, "for ", quote("q", query)))),
     el("ol", { class: "found-list" }, step.found.map(line)));
 }
 
 // How a passage was found: `dense #1 0.77`; with several queries also for which of them.
-function hits(found, queries) {
+function hits(found, asked) {
   if (!found.length) return null;
-  return el("span", { class: "hits" }, found.map(([by, query, rank, value]) =>
-    el("span", { class: by.startsWith("memory") ? "hit memory" : "hit" },
-      `${by} #${rank} (${score(value)})${queries.length > 1 ? ` query ${queries.indexOf(query) + 1}` : ""}`)));
+  return el("span", { class: "hits" }, found.map((hit) =>
+    el("span", { class: hit.by.startsWith("memory") ? "hit memory" : "hit" },
+      `${hit.by} #${hit.rank} (${score(hit.score)})${asked.length > 1 ? ` query ${hit.query + 1}` : ""}`)));
 }
 
 const marks = (id, detail, cited) => [detail.gold[id] && badge("gold", "right"), cited.has(id) && badge("cited")];
@@ -133,13 +139,13 @@ function rankingSection({ detail, known, cited, rows, number }) {
   const used = new Set(detail.context);
   const line = ([id, value]) => el("li", { class: used.has(id) ? "" : "unused" },
     disclosure([el("span", { class: "where" }, place(known.get(id) ?? { id })), el("span", { class: "score" }, score(value)), marks(id, detail, cited),
-      !used.has(id) && badge("not in the prompt", "wrong"), quote("span", known.get(id)?.text.slice(0, 160) ?? "", "start")],
+      !used.has(id) && badge("not in the prompt", "wrong"), quote("span", known.get(id)?.text?.slice(0, 160) ?? "", "start")],
     () => el("div", {}, highlighted(known.get(id)?.text ?? "", rows.answer[number]), passageLink(id, known))));
   return part("Passages", "final ranking, best first", el("ol", { class: "ranking" }, detail.documents.map(line)));
 }
 
 function promptSection({ detail }) {
-  const { prompt, prompt_stage: stage } = detail.story;
+  const { prompt, promptStage: stage } = detail;
   if (!prompt.length) return null;
   return part("Final prompt", `sent by ${stage}`, promptDisclosure("Show the prompt", prompt));
 }

@@ -1,6 +1,6 @@
 // Light, dark, or as the system has it.
 
-const THEMES = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
+const THEMES = { auto: "system", light: "light", dark: "dark" };
 
 function storedTheme() {
   try {
@@ -12,7 +12,8 @@ function storedTheme() {
 
 function setTheme(name, onChange) {
   document.documentElement.dataset.theme = name;
-  byId("theme").textContent = THEMES[name];
+  byId("theme").textContent = `◐ ${THEMES[name]}`;
+  byId("theme").setAttribute("aria-label", `Theme: ${THEMES[name]}`);
   try {
     localStorage.setItem("ragkit-theme", name);
   } catch {
