@@ -1,29 +1,66 @@
-"""Pictures of the pages that answers cite, small enough to travel inside the report."""
+"""Pictures of the pages that answers cite, small enough to travel inside a report."""
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ragkit.documents import discover
+from ragkit.errors import InputError, need
 from ragkit.evaluation.prediction import PredictionRow
 
+# Enough to read by; a page takes about 100 kB.
 DPI = 80
+JPEG_QUALITY = 50
 
 
 class Pictures:
-    """Pages as PNG pictures, drawn one after the other while the report is written.
+    """The cited pages of PDFs as JPEG pictures, drawn one after the other while a report is written.
 
     Args:
+        predictions: what cites.
         files: the PDF of each document, by the document's id.
-        cited: document id and page (from 1) of the pages to show.
     """
 
-    def __init__(self, files: Mapping[str, Path], cited: Iterable[tuple[str, int]]) -> None:
+    def __init__(self, predictions: Sequence[PredictionRow], files: Mapping[str, Path]) -> None:
         self._files = files
-        self._pages = [page for page in dict.fromkeys(cited) if page[0] in files]
+        self._pages = list(dict.fromkeys(page for row in predictions for page in _cited(row) if page[0] in files))
 
     def keys(self) -> dict[str, Any]:
-        return {}
+        """Return number, and size of the page in points, of each picture by its page (`<document>#p<page>`)."""
+        pymupdf = need("pymupdf", "pymupdf", "pictures of pages")
+        found = {}
+        for number, (document, page) in enumerate(self._pages):
+            with pymupdf.open(self._files[document]) as pdf:
+                size = pdf[page - 1].rect
+            found[f"{document}#p{page}"] = {"number": number, "width": size.width, "height": size.height}
+        return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(())
+        """Yield the pictures in base64."""
+        pymupdf = need("pymupdf", "pymupdf", "pictures of pages")
+        for document, page in self._pages:
+            with pymupdf.open(self._files[document]) as pdf:
+                picture = pdf[page - 1].get_pixmap(dpi=DPI).tobytes("jpeg", jpg_quality=JPEG_QUALITY)
+            yield base64.b64encode(picture).decode("ascii")
+
+
+def _cited(row: PredictionRow) -> Iterator[tuple[str, int]]:
+    cited = {citation["passage"] for citation in row["citations"]}
+    for passage in row["documents"]:
+        document, page = passage.get("document"), passage.get("page")
+        if passage["id"] in cited and document and page:
+            yield document, page
+
+
+def pictures_of(lock: Mapping[str, Any], predictions: Sequence[PredictionRow]) -> Pictures:
+    """Return the pictures of the pages that a run cites, from the documents that its lock names.
+
+    Raises:
+        InputError: the run has no index of documents, or they are not where they were.
+    """
+    index = lock.get("index")
+    if not isinstance(index, Mapping) or "documents" not in index:
+        raise InputError("--pages: the run has no index of documents whose pages could be shown")
+    files = discover(index["documents"], Path(index.get("base", ".")))
+    return Pictures(predictions, {file.id: file.path for file in files if file.path.suffix.lower() == ".pdf"})

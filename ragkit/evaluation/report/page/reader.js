@@ -46,7 +46,7 @@ function highlighted(text, phrase) {
 async function picture(passage, box) {
   const known = store.head.pictures[`${passage.document ?? passage.source}#p${passage.page}`];
   if (!known) return null;
-  const image = el("img", { alt: `${place(passage)}, as it is printed`, src: `data:${known.type};base64,${byId(`picture-${known.number}`).textContent}` });
+  const image = el("img", { alt: `${place(passage)}, as it is printed`, src: `data:image/jpeg;base64,${byId(`picture-${known.number}`).textContent}` });
   const frame = el("div", { class: "page-picture" }, image);
   if (box) frame.append(boxOn(known, box));
   return frame;
