@@ -100,7 +100,7 @@ class _Teller:
             self._heading(turn.place)
             for label, text in (("Thought", turn.thought), ("Action", turn.action), ("Observation", turn.observation)):
                 if text:
-                    self._line(f"{label}: {self._short(text, 600)}")
+                    self._line(f"{label}: {self._short('; '.join(text.splitlines()), 600)}")
 
     def _step(self, step: "StepStory") -> None:
         reused = ", reused" if step.seconds and not step.computed else ""

@@ -1,6 +1,6 @@
 // The overview: tiles, figures with their intervals, the funnel, stage times, settings.
 
-function facts(head, rows) {
+function facts(head) {
   const about = head.about ?? {};
   const models = head.models.map((model) => [model.name, [model.model, model.device, model.dtype].filter(Boolean).join(", ")]);
   const entries = [
@@ -27,11 +27,6 @@ function tiles(head, rows) {
   ];
   return el("ul", { class: "tiles" }, entries.map(([value, label, kind]) =>
     el("li", { class: kind }, el("b", {}, value), el("span", {}, label))));
-}
-
-function section(id, title, note, ...content) {
-  const heading = el("h2", { id: `${id}-heading` }, title);
-  return el("section", { id, "aria-labelledby": heading.id }, heading, note && el("p", { class: "note" }, note), content);
 }
 
 // An interval as a bar on the line from 0 to 1, the mean as a tick.

@@ -40,13 +40,14 @@ function ticks(low, high) {
 
 const tickLabel = (value) => (Math.abs(value) >= 1000 ? count(value) : String(value));
 
-// Points that are clicked and pointed at: `points` are {x, y, label, kind}; `onPick` gets a point's number.
+// Points that are clicked and pointed at: `points` are {x, y, kind, title} and may have a label and an interval of y,
+// {label, low, high}; `onPick` gets a point's number.
 function scatter(points, xName, yName, onPick) {
   const canvas = el("canvas", { class: "plot", role: "img", "aria-label": `${yName} against ${xName}, ${plural(points.length, "point")}` });
   const tip = el("div", { class: "tip", hidden: true });
   const frame = el("div", { class: "plot-frame" }, canvas, tip);
   const x = scale(points.map((point) => point.x), PLOT.left, PLOT.width - PLOT.right);
-  const y = scale(points.map((point) => point.y), PLOT.height - PLOT.bottom, PLOT.top);
+  const y = scale(points.map((point) => point.high ?? point.y), PLOT.height - PLOT.bottom, PLOT.top);
   const spots = spread(points.map((point) => [x.at(point.x), y.at(point.y)]));
   const draw = () => drawScatter(canvas, points, spots, x, y, xName, yName);
   canvas.addEventListener("mousemove", (event) => pointAt(canvas, spots, event, (n) => showTip(tip, canvas, points[n], spots[n])));
@@ -77,15 +78,23 @@ function drawScatter(canvas, points, spots, x, y, xName, yName) {
   pen.globalAlpha = points.length > 2000 ? 0.25 : points.length > 300 ? 0.45 : 0.75;
   const colours = Object.fromEntries([...new Set(points.map((point) => point.kind))].map((kind) => [kind, colour(`--${kind}`)]));
   spots.forEach(([left, top], n) => {
-    pen.fillStyle = colours[points[n].kind];
+    const { kind, low, high, label } = points[n];
+    pen.fillStyle = pen.strokeStyle = colours[kind];
+    if (low !== undefined) line(pen, left, y.at(low), left, y.at(high));
     pen.beginPath();
-    pen.arc(left, top, points[n].label ? 5 : 3.4, 0, 2 * Math.PI);
+    pen.arc(left, top, label ? 5 : 3.4, 0, 2 * Math.PI);
     pen.fill();
   });
   pen.globalAlpha = 1;
   pen.fillStyle = colour("--ink");
-  pen.textAlign = "left";
-  points.forEach((point, n) => point.label && pen.fillText(point.label, spots[n][0] + 8, spots[n][1] - 6));
+  points.forEach((point, n) => point.label && pointLabel(pen, point.label, spots[n]));
+}
+
+// Beside its point, on the side where there is room.
+function pointLabel(pen, label, [left, top]) {
+  const room = left + 8 + pen.measureText(label).width < PLOT.width;
+  pen.textAlign = room ? "left" : "right";
+  pen.fillText(label, left + (room ? 8 : -8), top - 6);
 }
 
 function drawAxes(pen, x, y, xName, yName) {

@@ -14,13 +14,13 @@ async function start() {
   const [head, rows, passageIds] = await Promise.all([block("head"), block("rows"), block("passage-ids")]);
   Object.assign(store, { head, rows, passageIds, passageNumbers: new Map(passageIds.map((id, n) => [id, n])) });
   byId("title").textContent = head.title;
-  append(byId("facts"), facts(head, rows));
+  append(byId("facts"), facts(head));
   const pane = newPane();
   const filters = newFilters(head, rows, () => refresh(list, filters));
   const list = newList(byId("list"), head, rows, (number) => pane.open(number));
   pane.list = list;
   const redraw = overview(head, rows, filters, pane);
-  sections();
+  linkSections();
   filterForm(byId("filters"), head, rows, filters);
   refresh(list, filters);
   startTheme(redraw);
@@ -104,12 +104,6 @@ function legend(rows) {
   return el("ul", { class: "legend" }, used.map((name) => el("li", { class: name }, name)));
 }
 
-function sections() {
-  const links = [...document.querySelectorAll("main section[id] > h2")].map((heading) =>
-    el("a", { href: `#${heading.parentElement.id}` }, heading.textContent));
-  append(byId("sections"), links);
-}
-
 // The opened question, named in the address so that it can be linked to and left by the back button.
 function newPane() {
   const node = byId("pane");
@@ -190,10 +184,4 @@ function printList(list) {
   show(byId("print-list"), table(columns, lines), left > 0 && el("p", {}, `and ${plural(left, "more question")}`));
 }
 
-start().catch((error) => {
-  byId("notice").hidden = false;
-  byId("notice").textContent = typeof DecompressionStream === "undefined"
-    ? "This browser is too old to unpack the report: it needs DecompressionStream (Chrome 80, Firefox 113, Safari 16.4 or newer)."
-    : `The report could not be shown: ${error.message}`;
-  throw error;
-});
+start().catch(reportFailure);
