@@ -46,6 +46,9 @@ class _Teller:
         story = self._told.story
         if not story.traced:
             output.print("The run kept no trace of this question.", style="yellow")
+        for judge, text in self._told.judgements:
+            self._heading(f"Judged by {judge}")
+            self._line(text)
         self._turns()
         for step in story.steps:
             self._step(step)

@@ -11,6 +11,7 @@ from ragkit.evaluation.metrics.ranking import matched
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.report.calls import CallStory
+from ragkit.evaluation.report.judged import Judgement
 from ragkit.evaluation.report.prompts import Piece, Turn
 from ragkit.evaluation.report.story import StepStory, Story
 
@@ -18,7 +19,9 @@ Numbers = Callable[[str], int]
 """Gives the number of a passage."""
 
 
-def detail(question: Question, row: PredictionRow, story: Story, number: Numbers) -> dict[str, Any]:
+def detail(
+    question: Question, row: PredictionRow, story: Story, judgements: Sequence[Judgement], number: Numbers
+) -> dict[str, Any]:
     """Return what the page shows when a question is opened, beside its row of the list."""
     gold = ((passage, matched(passage, question.supporting_ids)) for passage in row["documents"])
     return {
@@ -28,6 +31,7 @@ def detail(question: Question, row: PredictionRow, story: Story, number: Numbers
         "context": [number(identifier) for identifier in row["context"]],
         "citations": [{**citation, "passage": number(citation["passage"])} for citation in row["citations"]],
         "error": row["error"],
+        "judgements": judgements,
         "traced": story.traced,
         "turns": [[turn.place, turn.thought, turn.action, turn.observation] for turn in story.turns],
         "steps": [_step(step, number) for step in story.steps],

@@ -12,7 +12,8 @@ from ragkit.engine.run_folder import PASSAGES, read_lines
 from ragkit.errors import InputError
 from ragkit.evaluation.prediction import PredictionRow, align
 from ragkit.evaluation.questions import Question
-from ragkit.evaluation.records import METRICS, read_run
+from ragkit.evaluation.records import METRICS, read_predictions, read_run
+from ragkit.evaluation.report.judged import Judgement, judgements_of
 from ragkit.evaluation.report.story import Story, tell
 from ragkit.evaluation.summary import Estimate, Group, Summary
 
@@ -40,17 +41,17 @@ def read_reported_run(folder: Path) -> ReportedRun:
         InputError: the folder holds no run, or one that is not finished.
     """
     run = read_run(folder)
-    rows = align(run.questions, cast("list[PredictionRow]", list(read_lines(folder / "predictions.jsonl"))))
+    rows = align(run.questions, read_predictions(folder))
     figures = json.loads((folder / METRICS).read_text(encoding="utf-8"))
     summary = Summary(
         overall=_group(figures),
         types={name: _group(group) for name, group in figures["types"].items()},
         flags=figures["flags"],
-        scores=run.scores,
+        scores={name: values for name, values in run.scores.items() if any(v is not None for v in values)},
         quality=run.quality,
+        curves=figures["curves"],
     )
-    lock = cast("dict[str, Any]", run.lock)
-    return ReportedRun(folder, lock["name"], summary, run.questions, rows, lock)
+    return ReportedRun(folder, run.lock["name"], summary, run.questions, rows, run.lock)
 
 
 def _group(figures: dict[str, Any]) -> Group:
@@ -60,13 +61,20 @@ def _group(figures: dict[str, Any]) -> Group:
 
 @dataclass(frozen=True, slots=True)
 class ToldQuestion:
-    """A question of a finished run with its story; `texts` are the passages by id, `scores` its metrics."""
+    """A question of a finished run with its story.
+
+    Attributes:
+        texts: the passages by id.
+        scores: the question's metrics.
+        judgements: what judges said.
+    """
 
     question: Question
     row: PredictionRow
     story: Story
     texts: dict[str, str]
     scores: dict[str, float | None]
+    judgements: list[Judgement]
 
 
 def tell_question(folder: Path, identifier: str) -> ToldQuestion:
@@ -89,6 +97,7 @@ def tell_question(folder: Path, identifier: str) -> ToldQuestion:
         story=tell(row, _trace(folder / "trace.jsonl", identifier), texts),
         texts=texts,
         scores={name: values[position] for name, values in run.summary.scores.items()},
+        judgements=judgements_of(folder).get(identifier, []),
     )
 
 

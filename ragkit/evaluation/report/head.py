@@ -34,7 +34,7 @@ def head(
         "flags": summary.flags,
         "quality": summary.quality,
         "funnel": _json_file(run, "funnel.json"),
-        "curves": (_json_file(run, "metrics.json") or {}).get("curves", {}),
+        "curves": summary.curves,
         "times": [{"stage": stage} | asdict(time) for stage, time in times.items()],
         "settings": [[name, _as_yaml(value)] for name, value in settings.items()],
     }

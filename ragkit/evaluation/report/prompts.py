@@ -45,7 +45,7 @@ def _spots(text: str, texts: Mapping[str, str]) -> Iterable[tuple[int, int, str,
         for form in (passage, flattened) if flattened != passage else (passage,):
             start = text.find(form)
             while start >= 0:
-                yield start, start + len(form), identifier, form is flattened
+                yield start, start + len(form), identifier, form != passage
                 start = text.find(form, start + len(form))
 
 

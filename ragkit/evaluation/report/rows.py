@@ -66,7 +66,7 @@ def _costs(predictions: Sequence[PredictionRow], seconds: Sequence[float | None]
     costs: dict[str, list[float | None]] = {
         "seconds": list(seconds),
         "tokens": [usage["prompt_tokens"] + usage["completion_tokens"] for usage in usages],
-        "model calls": [usage["model_calls"] for usage in usages],
+        "model_calls": [usage["model_calls"] for usage in usages],
         "searches": [usage["searches"] for usage in usages],
     }
     return {name: values for name, values in costs.items() if any(value is not None for value in values)}

@@ -10,6 +10,7 @@ from ragkit.evaluation.prediction import PredictionRow, align
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.report.compact import detail
 from ragkit.evaluation.report.head import head
+from ragkit.evaluation.report.judged import judgements_of
 from ragkit.evaluation.report.pack import block, blocks, dump
 from ragkit.evaluation.report.page import write_page
 from ragkit.evaluation.report.passages import Passages
@@ -99,19 +100,23 @@ def _read_traces(
 ) -> _Traces:
     by_id = {question.id: (question, row) for question, row in zip(questions, rows, strict=True)}
     traces = _Traces()
+    judgements = judgements_of(run) if run else {}
+
+    def tell_of(identifier: str, trace: Mapping[str, Any] | None) -> bytes:
+        question, row = by_id[identifier]
+        story = tell(row, trace, passages.texts)
+        return dump(detail(question, row, story, judgements.get(identifier, ()), passages.number))
+
     for row in rows:
         passages.take(row)
     for trace in read_lines(run / "trace.jsonl") if run else ():
         identifier = trace["id"]
         if identifier in by_id:  # a question that failed and was run again has two lines: the later one counts
-            question, row = by_id[identifier]
-            story = tell(row, trace, passages.texts)
-            traces.stories[identifier] = dump(detail(question, row, story, passages.number))
+            traces.stories[identifier] = tell_of(identifier, trace)
             traces.seconds[identifier] = trace["seconds"]
             traces.times[identifier] = stage_times(trace)
-    for identifier, (question, row) in by_id.items():
+    for identifier in by_id:
         if identifier not in traces.stories:
-            story = tell(row, None, passages.texts)
-            traces.stories[identifier] = dump(detail(question, row, story, passages.number))
+            traces.stories[identifier] = tell_of(identifier, None)
     passages.take_rest()
     return traces

@@ -10,7 +10,7 @@ from ragkit.evaluation.questions import Question
 from ragkit.index import LocalIndex, SparseSettings
 from ragkit.config.settings import RunSettings
 from ragkit.models.base import LanguageModel
-from ragkit.models.scripted import ScriptedModel
+from ragkit.models.scripted import Rule, ScriptedModel
 from ragkit.stages import AnswerRead, ContextPack, RetrieveSparse
 
 HOSTILE = "</script><script>document.title='broken out'</script><img src=http://evil.example/x onerror=alert(1)> {{ 7*7 }}"
@@ -69,17 +69,16 @@ def write_pdf(path: Path) -> None:
         pdf.save(path)
 
 
-def reply(prompt: str) -> str:
-    """What the scripted model says to everything that it is asked."""
-    if prompt.startswith("A query for"):
-        return "moisture " + ("wheat" if "wheat" in prompt.lower() else "grain")
-    if "Is it about" in prompt:
-        return "no" if "cobs" in prompt or "protein" in prompt or "remembered" in prompt else "yes"
-    if "fails" in prompt:
-        raise ValueError("the model is out")
-    if "hostile" in prompt:
-        return HOSTILE
-    return "14 percent [1]" if "wheat safe" in prompt else "unanswerable"
+RULES = (
+    Rule(matches="^A query for: .*wheat", reply="moisture wheat"),
+    Rule(contains="A query for", reply="moisture grain"),
+    Rule(matches="(cobs|protein|remembered).*Is it about", reply="no"),
+    Rule(contains="Is it about", reply="yes"),
+    Rule(contains="Question: What does the hostile", reply=HOSTILE),
+    Rule(contains="wheat safe", reply="14 percent [1]"),
+    Rule(matches="Question: Wh[yo]", reply="unanswerable"),
+)
+"""What the scripted model says; about one question it has nothing to say, which is an error."""
 
 
 def questions(count: int) -> list[Question]:
@@ -96,9 +95,10 @@ def questions(count: int) -> list[Question]:
 
 def make_run(folder: Path, count: int = 0) -> Path:
     """Run the pipeline in a folder and return the run's folder."""
-    write_pdf(folder / "grain.pdf")
+    if not (folder / "grain.pdf").exists():  # a PDF that is written again has other bytes
+        write_pdf(folder / "grain.pdf")
     index = LocalIndex(documents=["grain.pdf"], base=folder, sparse=SparseSettings(), path=folder / "index")
-    model = ScriptedModel(reply=reply)
+    model = ScriptedModel(rules=RULES)
     steps = [
         Loop(do=(Think(model=model), RetrieveSparse(index=index, k=5)), until=Condition(field="vars.done", equals=True), max=3),
         Recall(),

@@ -11,7 +11,15 @@ function newFilters(head, rows, onChange) {
     Object.assign(state, changes);
     onChange();
   };
-  return { state, change, select: () => sorted(rows, chosen(rows, haystack, losses, state), state.sort), losses };
+  // Starts anew from what is given; the form shows it.
+  const reset = (changes = {}) => {
+    clearTimeout(filters.waiting);
+    Object.assign(state, NO_FILTER, changes);
+    drawFilters(byId("filters"), head, rows, filters);
+    onChange();
+  };
+  const filters = { state, change, reset, losses, waiting: 0, select: () => sorted(rows, chosen(rows, haystack, losses, state), state.sort) };
+  return filters;
 }
 
 // The losses of the funnel, each with the questions that are known to have had it.
@@ -63,19 +71,22 @@ function sorted(rows, numbers, sort) {
   });
 }
 
-// The form; `filters.change` is told of everything that the reader sets.
-function filterForm(form, head, rows, filters) {
-  const { state, change } = filters;
-  let waiting;
-  const search = el("input", { type: "search", id: "search", placeholder: "Search questions, answers, gold", value: state.words,
-    "aria-label": "Search questions, answers and gold answers", autocomplete: "off", spellcheck: "false",
-    oninput: () => { clearTimeout(waiting); waiting = setTimeout(() => change({ words: search.value }), 80); } });
+function startFilters(filters) {
+  const form = byId("filters");
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", (event) => {
     event.preventDefault();
-    change({ ...NO_FILTER });
-    filterForm(form, head, rows, filters);
-  }, { once: true });
+    filters.reset();
+  });
+  filters.reset();
+}
+
+// The form; `filters.change` is told of everything that the reader sets.
+function drawFilters(form, head, rows, filters) {
+  const { state, change } = filters;
+  const search = el("input", { type: "search", id: "search", placeholder: "Search questions, answers, gold", value: state.words,
+    "aria-label": "Search questions, answers and gold answers", autocomplete: "off", spellcheck: "false",
+    oninput: () => { clearTimeout(filters.waiting); filters.waiting = setTimeout(() => change({ words: search.value }), 80); } });
   show(form, el("div", { class: "search-row" }, search), statusButtons(rows, filters),
     disclosure("More filters and order", moreFilters(head, rows, filters), { class: "more", open: isNarrowed(state) }),
     el("div", { class: "found" }, el("span", { id: "shown", role: "status" }), el("button", { type: "reset", class: "link" }, "Clear")));

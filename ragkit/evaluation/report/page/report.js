@@ -21,8 +21,7 @@ async function start() {
   pane.list = list;
   const redraw = overview(head, rows, filters, pane);
   linkSections();
-  filterForm(byId("filters"), head, rows, filters);
-  refresh(list, filters);
+  startFilters(filters);
   startTheme(redraw);
   startKeys(list, pane);
   byId("help-button").addEventListener("click", showHelp);
@@ -42,8 +41,7 @@ function refresh(list, filters) {
 function overview(head, rows, filters, pane) {
   const plot = quality(head, rows, pane);
   const filterLoss = (stage, loss) => {
-    filters.change({ ...NO_FILTER, loss: lossKey(stage, loss) });
-    filterForm(byId("filters"), head, rows, filters);
+    filters.reset({ loss: lossKey(stage, loss) });
     byId("questions").scrollIntoView();
     byId("list").focus({ preventScroll: true });
   };

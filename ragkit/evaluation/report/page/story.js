@@ -6,7 +6,7 @@ async function storyView(number, close) {
   const known = await passageTexts(detail.documents.map(([id]) => id));
   const context = { number, detail, known, head, rows, cited: new Set(detail.citations.map((citation) => citation.passage)) };
   return el("article", { class: "story", "aria-labelledby": "story-title" },
-    storyHeader(context, close), verdict(context), numbers(context), turnsSection(detail.turns),
+    storyHeader(context, close), verdict(context), numbers(context), judgementsSection(detail), turnsSection(detail.turns),
     stepsSection(context), rankingSection(context), promptSection(context), callsSection(detail.steps));
 }
 
@@ -61,10 +61,15 @@ const belongs = (passage, gold) => passage.startsWith(gold) && /^($|#p\d|\.c\d)/
 
 function numbers({ number, rows, detail }) {
   const scores = Object.entries(rows.scores).filter(([, values]) => values[number] !== null);
-  const costs = Object.entries(rows.costs).filter(([name, values]) => !(name.replace(" ", "_") in rows.scores) && values[number] !== null);
+  const costs = Object.entries(rows.costs).filter(([name, values]) => !(name in rows.scores) && values[number] !== null);
   const cells = [...scores, ...costs].map(([name, values]) =>
     el("div", {}, el("dt", {}, name), el("dd", {}, name === "seconds" ? seconds(values[number]) : mark(values[number]))));
   return el("dl", { class: "numbers" }, cells);
+}
+
+function judgementsSection({ judgements }) {
+  if (!judgements.length) return null;
+  return part("Judges", "", el("ul", { class: "judgements" }, judgements.map(([judge, text]) => el("li", {}, el("span", { class: "name" }, judge), quote("pre", text)))));
 }
 
 function turnsSection(turns) {
