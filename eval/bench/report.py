@@ -51,10 +51,10 @@ def made_up_run(count: int, pool: int, folder: Path) -> tuple[list[Question], li
     """Write a trace and dropped passages into a folder; return questions and predictions."""
     texts = Texts(0)
     known = [
-        {"id": f"book{n // 40}.pdf#p{n % 40 // 4 + 1}.c{n % 4}", "source": f"book{n // 40}.pdf", "document": f"book{n // 40}.pdf",
-         "page": n % 40 // 4 + 1, "score": None, "text": texts.draw(WORDS)}
+        {"id": f"{book}#p{page}.c{n % 4}", "source": book, "document": book, "page": page, "text": texts.draw(WORDS)}
         for n in range(pool)
-    ]  # fmt: skip
+        for book, page in [(f"book{n // 40}.pdf", n % 40 // 4 + 1)]
+    ]
     questions, rows = [], []
     with (folder / "trace.jsonl").open("wb") as trace:
         for n in range(count):
@@ -72,7 +72,9 @@ def made_up_run(count: int, pool: int, folder: Path) -> tuple[list[Question], li
 def _one(n: int, texts: Texts, ranked: list[dict[str, Any]]) -> tuple[Question, PredictionRow, dict[str, Any]]:
     asked, answer = texts.draw(14), texts.draw(4)
     documents = [passage | {"score": round(9.5 - rank / 3, 6)} for rank, passage in enumerate(ranked[:KEPT])]
-    prompt = PROMPT + "".join(f"[{k}] {p['text']}\n\n" for k, p in enumerate(documents[:READ], 1)) + f"Question: {asked}\n"
+    prompt = (
+        PROMPT + "".join(f"[{k}] {p['text']}\n\n" for k, p in enumerate(documents[:READ], 1)) + f"Question: {asked}\n"
+    )
     gold = answer if n % 3 else texts.draw(4)
     question = Question(f"question-{n:05}", asked, (gold,), (ranked[n % 5]["id"],), ("bridge", "table", "text")[n % 3])
     row = {
@@ -82,23 +84,46 @@ def _one(n: int, texts: Texts, ranked: list[dict[str, Any]]) -> tuple[Question, 
         "usage": {"searches": 1, "model_calls": 1, "prompt_tokens": 1500, "completion_tokens": 8 + n % 9},
         "flags": [], "error": None,
     }  # fmt: skip
-    return question, row, {"id": question.id, "seconds": 0.5, "calls": 35, "cached": 0, "stages": list(_stages(asked, answer, prompt, ranked))}
+    return (
+        question,
+        row,
+        {
+            "id": question.id,
+            "seconds": 0.5,
+            "calls": 35,
+            "cached": 0,
+            "stages": list(_stages(asked, answer, prompt, ranked)),
+        },
+    )
 
 
 def _stages(asked: str, answer: str, prompt: str, ranked: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     def call(op: str, args: dict[str, Any], value: Any, tokens: tuple[int, int] = (0, 0)) -> dict[str, Any]:
-        return {"resource": "Model", "op": op, "args": args, "value": value, "tokens": tokens, "seconds": 0.01, "source": "run"}
+        return {
+            "resource": "Model",
+            "op": op,
+            "args": args,
+            "value": value,
+            "tokens": tokens,
+            "seconds": 0.01,
+            "source": "run",
+        }
 
     def entries(count: int) -> list[dict[str, Any]]:
         return [
-            {"id": p["id"], "score": 0.18 - k / 100, "hits": [["dense", asked, k + 1, 0.77 - k / 50], ["sparse", asked, k + 3, 17.4 - k / 7]]}
+            {
+                "id": p["id"],
+                "score": 0.18 - k / 100,
+                "hits": [["dense", asked, k + 1, 0.77 - k / 50], ["sparse", asked, k + 3, 17.4 - k / 7]],
+            }
             for k, p in enumerate(ranked[:count])
         ]
 
     ranking = [[p["id"], 17.4] for p in itertools.islice(itertools.cycle(ranked), 50)]
     yield _stage("retrieve.hybrid", {"documents": entries(FOUND)}, [
         call("embed", {"text": asked, "kind": "query"}, None, (20, 0)),
-        call("sparse", {"query": asked, "k": 50}, ranking), call("dense", {"query": asked, "k": 50}, ranking)])  # fmt: skip
+        call("sparse", {"query": asked, "k": 50}, ranking),
+        call("dense", {"query": asked, "k": 50}, ranking)])  # fmt: skip
     yield _stage("rerank.cross_encoder", {"documents": entries(KEPT)}, [
         call("score", {"query": asked, "text": p["text"]}, 9.5 - k / 3) for k, p in enumerate(ranked)])  # fmt: skip
     yield _stage("context.pack", {"vars.context": entries(READ)}, [

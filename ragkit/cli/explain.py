@@ -138,7 +138,9 @@ class _Teller:
         used = set(self._told.row["context"])
         for rank, passage in enumerate(documents, 1):
             left_out = "" if passage["id"] in used else "  not in the prompt"
-            self._line(f"{rank:>3}  {passage['id']}{self._marks(passage['id'])}{left_out}", "bold" if not left_out else "")
+            self._line(
+                f"{rank:>3}  {passage['id']}{self._marks(passage['id'])}{left_out}", "bold" if not left_out else ""
+            )
             self._line(self._short(passage["text"]), "dim", 7)
 
     def _prompt(self) -> None:
@@ -182,11 +184,15 @@ def _hit(hit: Sequence[Any], asked: Sequence[str]) -> str:
     """Return how a passage was found; for which query, where there are several."""
     by, query, rank, score = hit
     of = f" of query {asked.index(query) + 1}" if len(asked) > 1 else ""
-    return f"{by} #{rank} ({score:.4g}){of}"
+    return f"{by} #{rank} ({_number(score)}){of}"
 
 
-def _score(score: float | None) -> str:
-    return "" if score is None else f"{score:.4f}  "
+def _score(score: Any) -> str:
+    return "" if score is None else f"{_number(score)}  "
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _gold_passages(told: "ToldQuestion") -> dict[str, list[str]]:

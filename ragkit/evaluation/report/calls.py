@@ -1,13 +1,11 @@
 """What a stage asked of models and indexes, in a few words each."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ragkit.evaluation.report.prompts import Turn, pieces, turns
-from ragkit.evaluation.report.turns import as_text
-
+from ragkit.evaluation.report.replies import reply_of
 
 _MEASURES = frozenset({"count_tokens", "score", "embed"})
 
@@ -69,28 +67,6 @@ def call_stories(calls: Iterable[Mapping[str, Any]], texts: Mapping[str, str]) -
 def _sent(arguments: Mapping[str, Any], texts: Mapping[str, str]) -> list[Turn]:
     if "prompt" in arguments:
         return turns(arguments["prompt"], texts)
-    return [(name, pieces(arguments[name], texts)) for name in ("query", "text") if isinstance(arguments.get(name), str)]
-
-
-def reply_of(call: Mapping[str, Any]) -> str:
-    """Return a call's answer in words."""
-    value = call["value"]
-    if value is None:
-        return ""
-    if isinstance(value, Mapping) and "text" in value:
-        return str(value["text"])
-    if isinstance(value, Mapping) and "label" in value:
-        return chosen(value)
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list) and value and all(isinstance(hit, list) and len(hit) == 2 for hit in value):
-        return f"{len(value)} passages, the best one {value[0][0]} ({value[0][1]:.4g})"
-    return as_text(value)
-
-
-def chosen(value: Mapping[str, Any]) -> str:
-    """Return the outcome of a choice between fixed texts, with its probability where the model told it."""
-    logprobs = value.get("logprobs")
-    label = str(value["label"])
-    probability = f" ({math.exp(logprobs[label]):.0%})" if logprobs else ""
-    return f"{label.strip()}{probability}"
+    return [
+        (name, pieces(arguments[name], texts)) for name in ("query", "text") if isinstance(arguments.get(name), str)
+    ]

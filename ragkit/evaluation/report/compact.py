@@ -82,6 +82,6 @@ def _piece(piece: Piece, number: Numbers) -> Any:
     return [number(identifier)] if flat else number(identifier)
 
 
-def _digits(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.5g}")
-
+def _digits(value: Any) -> Any:
+    """Return a number to five digits; what is no number (a stage may write anything as a score) as it is."""
+    return float(f"{value:.5g}") if isinstance(value, (int, float)) else value

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ragkit.evaluation.report.calls import chosen, reply_of
 from ragkit.evaluation.report.prompts import standing_in
+from ragkit.evaluation.report.replies import reply_of
 from ragkit.evaluation.report.scopes import Entry, family
 
 
@@ -66,10 +66,10 @@ def _verdicts(calls: Sequence[Mapping[str, Any]], texts: Mapping[str, str]) -> d
 
 
 def _verdict(call: Mapping[str, Any]) -> str:
-    if call["op"] == "count_tokens":
-        return f"its {call['value']:,} tokens did not fit"
-    if call["op"] == "score":
-        return f"scored {call['value']:.4g}"
-    if call["op"] == "choose":
-        return f"the model chose: {chosen(call['value'])}"
-    return f"the model said: {reply_of(call).strip()}"
+    reply = reply_of(call).strip()
+    forms = {
+        "count_tokens": f"its {reply} tokens did not fit",
+        "score": f"scored {reply}",
+        "choose": f"the model chose: {reply}",
+    }
+    return forms.get(call["op"], f"the model said: {reply}")

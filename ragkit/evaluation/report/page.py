@@ -12,8 +12,8 @@ _FOLDER = files("ragkit.evaluation.report") / "page"
 # One script: the files in this order, joined. They share their names as parts of one module.
 _SCRIPTS = {
     "report": (
-        "blocks.js", "dom.js", "format.js", "sections.js", "figures.js", "plots.js", "filters.js", "list.js", "prompt.js",
-        "stories.js", "story.js", "reader.js", "theme.js", "keys.js", "report.js",
+        "blocks.js", "dom.js", "format.js", "sections.js", "figures.js", "plots.js", "filters.js", "list.js",
+        "prompt.js", "stories.js", "story.js", "reader.js", "theme.js", "keys.js", "report.js",
     ),
     "comparison": ("blocks.js", "dom.js", "format.js", "sections.js", "plots.js", "theme.js", "comparison.js"),
 }  # fmt: skip

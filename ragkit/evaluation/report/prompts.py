@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ragkit.evaluation.report.replies import as_text
+
 Piece = str | tuple[str, bool]
 """A text, or a passage by its id; then whether its line ends were made spaces."""
 
@@ -15,9 +17,14 @@ _SHORTEST = 40
 
 def turns(prompt: Any, texts: Mapping[str, str]) -> list[Turn]:
     """Return a prompt (text, or chat turns) with the passages among `texts` (id to text) as references."""
-    if isinstance(prompt, str):
-        return [("", pieces(prompt, texts))]
-    return [(str(turn.get("role", "")), pieces(str(turn.get("content", "")), texts)) for turn in prompt]
+    return [(role, pieces(content, texts)) for role, content in _contents(prompt)]
+
+
+def _contents(prompt: Any) -> list[tuple[str, str]]:
+    """Return role and text of each turn; a prompt of a form that ragkit's models do not take is one text."""
+    if isinstance(prompt, list) and all(isinstance(turn, Mapping) and "content" in turn for turn in prompt):
+        return [(as_text(turn.get("role", "")), as_text(turn["content"])) for turn in prompt]
+    return [("", as_text(prompt))]
 
 
 def pieces(text: str, texts: Mapping[str, str]) -> list[Piece]:
@@ -59,7 +66,7 @@ def joined(parts: Iterable[Piece], texts: Mapping[str, str]) -> str:
 
 def standing_in(prompt: Any, texts: Mapping[str, str]) -> list[str]:
     """Return the ids of the passages that stand in a prompt or a text, in the order of `texts`."""
-    contents = [prompt] if isinstance(prompt, str) else [str(turn.get("content", "")) for turn in prompt]
+    contents = [content for _, content in _contents(prompt)]
     return [
         identifier
         for identifier, passage in texts.items()

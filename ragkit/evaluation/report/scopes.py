@@ -6,7 +6,7 @@ from typing import Any
 
 # A loop and a branch work on the state itself; the runs of `each` and the branches of `parallel` on copies.
 _SAME_STATE = re.compile(r"loop\[\d+\]|then|else")
-_LOOP = re.compile(r"(?:^|/)loop\[(\d+)\]/")
+_INNERMOST_ROUND = re.compile(r"(.*/)?loop\[\d+\](?=/)")
 
 Entry = Mapping[str, Any]
 """A passage as the trace keeps it: id, score, hits."""
@@ -29,10 +29,8 @@ def every_turn(path: str) -> str:
 
 def round_of(path: str) -> str | None:
     """Return the path of the innermost round of a loop that a stage ran in, `loop[2]`; None outside loops."""
-    found = None
-    for found in _LOOP.finditer(path):
-        pass
-    return path[: found.end() - 1] if found else None
+    found = _INNERMOST_ROUND.match(path)
+    return found.group() if found else None
 
 
 class Rankings:

@@ -8,8 +8,9 @@ from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.report.calls import CallStory, call_stories
 from ragkit.evaluation.report.dropped import Dropped, dropped
 from ragkit.evaluation.report.prompts import Turn, turns
+from ragkit.evaluation.report.replies import as_text
 from ragkit.evaluation.report.scopes import Entry, Rankings, round_of
-from ragkit.evaluation.report.turns import LoopTurn, as_text, loop_turn, trajectory
+from ragkit.evaluation.report.turns import LoopTurn, loop_turn, trajectory
 
 _SHOWN_APART = frozenset({"documents", "vars.context", "queries", "answer", "citations"})
 # Characters of a value that a stage wrote; whole it stays in trace.jsonl.
@@ -91,7 +92,7 @@ def tell(prediction: PredictionRow, trace: Mapping[str, Any] | None, texts: Mapp
     story = Story(steps=[_step(stage, rankings, known) for stage in stages], turns=_turns(stages))
     for stage in stages:
         for call in stage.get("calls", ()):
-            if call["op"] in {"generate", "choose"} and ("answer" in stage["wrote"] or not story.prompt):
+            if "prompt" in call["args"] and ("answer" in stage["wrote"] or not story.prompt):
                 story.prompt, story.prompt_stage = turns(call["args"]["prompt"], known), stage["stage"]
     return story
 

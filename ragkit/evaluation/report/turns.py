@@ -1,9 +1,10 @@
 """Loops as a reader wants them: Thought, Action, Observation."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ragkit.evaluation.report.replies import as_text, reply_of
 
 _THOUGHT = ("thought", "next_thought", "reasoning")
 _ACTION = ("action", "tool_name", "tool", "next_tool_name")
@@ -24,15 +25,6 @@ class LoopTurn:
     thought: str
     action: str
     observation: str
-
-
-def as_text(value: Any) -> str:
-    """Return a value of a trace as a reader's text."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Sequence) and value and all(isinstance(item, str) for item in value):
-        return "\n".join(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def trajectory(place: str, value: Any) -> list[LoopTurn]:
@@ -65,7 +57,7 @@ def loop_turn(place: str, stages: Sequence[Mapping[str, Any]]) -> LoopTurn:
     """
     written = {name.removeprefix("vars."): value for stage in stages for name, value in stage["wrote"].items()}
     calls = [call for stage in stages for call in stage.get("calls", ())]
-    thoughts = [str(call["value"]["text"]).strip() for call in calls if call["op"] == "generate"]
+    thoughts = [reply_of(call).strip() for call in calls if call["op"] == "generate"]
     searches = dict.fromkeys(str(call["args"]["query"]) for call in calls if _is_search(call))
     passages = [entry["id"] for entry in written.get("documents") or () if isinstance(entry, Mapping)]
     return LoopTurn(

@@ -3,17 +3,19 @@
 from pathlib import Path
 
 from ragkit import Documents, Pipeline, Stage, stage
+from ragkit.config.settings import RunSettings
 from ragkit.engine.conditions import Condition
 from ragkit.engine.controls import Loop
 from ragkit.engine.state import Hit, Passage
 from ragkit.evaluation.questions import Question
 from ragkit.index import LocalIndex, SparseSettings
-from ragkit.config.settings import RunSettings
 from ragkit.models.base import LanguageModel
 from ragkit.models.scripted import Rule, ScriptedModel
 from ragkit.stages import AnswerRead, ContextPack, RetrieveSparse
 
-HOSTILE = "</script><script>document.title='broken out'</script><img src=http://evil.example/x onerror=alert(1)> {{ 7*7 }}"
+HOSTILE = (
+    "</script><script>document.title='broken out'</script><img src=http://evil.example/x onerror=alert(1)> {{ 7*7 }}"
+)
 PAGES = (
     ("Winter wheat is kept safe for a year at 14 percent moisture when the store is cool and dry.",
      "Wheat that is wetter than that heats up and moulds within a few weeks of a warm autumn."),
@@ -32,7 +34,11 @@ class Think(Stage):
 
     async def run(self, question: str, documents: Documents = ()) -> dict[str, object]:
         query = (await self.model.generate(f"A query for: {question}\nSeen: {len(documents)}")).text
-        return {"queries": (query, question), "vars.thought": f"I should look for {query}.", "vars.done": bool(documents)}
+        return {
+            "queries": (query, question),
+            "vars.thought": f"I should look for {query}.",
+            "vars.done": bool(documents),
+        }
 
 
 @stage("reporting.recall", writes="documents")
@@ -54,7 +60,9 @@ class Keep(Stage):
     model: LanguageModel
 
     async def run(self, question: str, documents: Documents) -> Documents:
-        choices = [await self.model.choose(f"{d.page_content}\nIs it about: {question}", ["yes", "no"]) for d in documents]
+        choices = [
+            await self.model.choose(f"{d.page_content}\nIs it about: {question}", ["yes", "no"]) for d in documents
+        ]
         return tuple(d for d, choice in zip(documents, choices, strict=True) if choice.label == "yes")
 
 
@@ -90,7 +98,16 @@ def questions(count: int) -> list[Question]:
         Question("evil", "What does the hostile answer hold?", ("something",), (), HOSTILE),
         Question("nobody", "Who invented the moisture meter?", answerable=False),
     ]
-    return made + [Question(f"more-{n:03}", f"Number {n}: at what moisture is wheat safe?", ("14 percent" if n % 2 else "9",), ("grain.pdf#p1",), "number") for n in range(count)]
+    return made + [
+        Question(
+            f"more-{n:03}",
+            f"Number {n}: at what moisture is wheat safe?",
+            ("14 percent" if n % 2 else "9",),
+            ("grain.pdf#p1",),
+            "number",
+        )
+        for n in range(count)
+    ]
 
 
 def make_run(folder: Path, count: int = 0) -> Path:
@@ -100,7 +117,11 @@ def make_run(folder: Path, count: int = 0) -> Path:
     index = LocalIndex(documents=["grain.pdf"], base=folder, sparse=SparseSettings(), path=folder / "index")
     model = ScriptedModel(rules=RULES)
     steps = [
-        Loop(do=(Think(model=model), RetrieveSparse(index=index, k=5)), until=Condition(field="vars.done", equals=True), max=3),
+        Loop(
+            do=(Think(model=model), RetrieveSparse(index=index, k=5)),
+            until=Condition(field="vars.done", equals=True),
+            max=3,
+        ),
         Recall(),
         Keep(model=model),
         ContextPack(model=model, tokens=40),

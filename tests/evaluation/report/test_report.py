@@ -11,7 +11,7 @@ from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.report import write_comparison, write_report
 from ragkit.evaluation.summary import summarise
 
-HOSTILE = "</script><script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(2)> {{ 7 * 7 }} <!-- --> </style>"
+HOSTILE = "</script><script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(2)> {{ 7 * 7 }} <!-- -->"
 
 
 class Page(HTMLParser):
@@ -81,7 +81,8 @@ def test_holds_figures_and_every_question(tmp_path):
     assert stories[0]["citations"] == [{"passage": 0, "source": "soil.pdf", "page": 3}]
     assert stories[2]["error"] == FAILURE
     assert page.block("passages-0")[1] == {
-        "id": "pest.pdf#p1.c0", "source": "pest.pdf", "document": "pest.pdf", "page": 1, "text": "text of pest.pdf#p1.c0",
+        "id": "pest.pdf#p1.c0", "source": "pest.pdf", "document": "pest.pdf", "page": 1,
+        "text": "text of pest.pdf#p1.c0",
     }  # fmt: skip
 
 
@@ -111,7 +112,9 @@ def test_may_load_and_run_nothing_but_itself(tmp_path):
     page = report(tmp_path, [question("1", ("x",))], [prediction("1", "x")])
     assert not {"link", "img", "iframe", "object", "base"} & set(page.tags)
     assert not [name for name, _ in page.attributes if name in {"src", "action", "style"} or name.startswith("on")]
-    assert not re.search(r"@import|url\(|innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function", page.html)
+    assert not re.search(
+        r"@import|url\(|innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function", page.html
+    )
     assert re.findall(r"https?://[^\"]*", page.html) == ["http://www.w3.org/2000/svg"]  # a name, never fetched
     _, policy = page.attributes[page.attributes.index(("http-equiv", "Content-Security-Policy")) + 1]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")

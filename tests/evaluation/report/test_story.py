@@ -1,12 +1,16 @@
 import json
 
 import pytest
+from evaluation_builders import prediction, question
 from reported_run import HOSTILE, make_run
 
 from ragkit.errors import InputError
+from ragkit.evaluation.report.compact import detail
 from ragkit.evaluation.report.finished import read_reported_run, tell_question
+from ragkit.evaluation.report.pack import dump
 from ragkit.evaluation.report.prompts import joined, pieces
 from ragkit.evaluation.report.scopes import Rankings, every_turn, family, round_of, stage_name
+from ragkit.evaluation.report.story import tell
 from ragkit.evaluation.report.turns import trajectory
 
 
@@ -35,7 +39,11 @@ def test_tells_which_query_found_a_passage_and_hands_hits_on_once(run):
 def test_tells_what_was_dropped_and_why(run):
     told = steps(tell_question(run, "wheat"))
     dropped = told["reporting.filter"].dropped
-    assert [(lost.id, lost.rank) for lost in dropped] == [("grain.pdf#p3.c0", 2), ("grain.pdf#p2.c0", 3), ("memory-1", 4)]
+    assert [(lost.id, lost.rank) for lost in dropped] == [
+        ("grain.pdf#p3.c0", 2),
+        ("grain.pdf#p2.c0", 3),
+        ("memory-1", 4),
+    ]
     assert {lost.why for lost in dropped} == {"the model chose: no (90%)"}
     packed = steps(tell_question(run, "malt"))["context.pack"]
     assert all(lost.why.endswith("tokens did not fit") for lost in packed.dropped)
@@ -77,7 +85,7 @@ def test_a_failure_and_a_hostile_answer_are_told(run):
 def test_an_unknown_question_names_similar_ones(run):
     with pytest.raises(InputError, match="no question 'wheta', did you mean 'wheat'"):
         tell_question(run, "wheta")
-    with pytest.raises(InputError, match="no question 'zzzzzzz'.*it has 5"):
+    with pytest.raises(InputError, match=r"no question 'zzzzzzz' \(it has 5"):
         tell_question(run, "zzzzzzz")
 
 
@@ -102,6 +110,7 @@ def test_paths():
     assert family("then/rerank.cross_encoder#2") == "rerank"
     assert every_turn("loop[2]/each[11]/a.b") == "loop/each/a.b"
     assert round_of("loop[2]/then/loop[3]/a.b") == "loop[2]/then/loop[3]"
+    assert round_of("loop[1]/loop[2]/a.b") == "loop[1]/loop[2]"
     assert round_of("each[2]/a.b") is None
 
 
@@ -122,7 +131,11 @@ def test_rankings_follow_the_copies_of_the_state():
 
 
 def test_prompts_are_taken_apart_and_put_together():
-    long, flat, short = "A passage of some length that is long enough.", "Two lines\nof a passage, long enough as well here.", "brief"
+    long, flat, short = (
+        "A passage of some length that is long enough.",
+        "Two lines\nof a passage, long enough as well here.",
+        "brief",
+    )
     texts = {"long": long, "flat": flat, "short": short, "long too": long}
     prompt = f"Read: {long} and {flat.replace(chr(10), ' ')} and brief. {long}"
     parts = pieces(prompt, texts)
@@ -140,3 +153,27 @@ def test_an_agents_own_trajectory_is_told():
     assert (first.thought, first.action, first.observation) == ("look", 'search: {"query": "x"}', "a\nb")
     assert (second.place, second.action, second.observation) == ("agent.react 2", "finish", "")
     assert trajectory("x", ["a"]) == trajectory("x", "text") == trajectory("x", [{"other": 1}]) == []
+
+
+def test_calls_of_any_form_are_told():
+    """A third party's resource may take and answer what it likes."""
+    entry = {"id": "a", "score": "high", "hits": []}
+    call = {"resource": "X", "tokens": [1, 1], "seconds": 0.1, "source": "run"}
+    calls = [
+        call | {"op": "generate", "args": {"prompt": 7}, "value": "plain"},
+        call | {"op": "choose", "args": {"prompt": ["a", "b"]}, "value": {"label": 3, "logprobs": [1]}},
+        call | {"op": "score", "args": {"query": {"x": 1}, "text": None}, "value": "none"},
+        call | {"op": "search", "args": {"query": "q"}, "value": [["a", 1], ["b"]]},
+        call | {"op": "embed", "args": {}, "value": None},
+    ]
+    stages = [
+        {"stage": "loop[1]/a.b", "seconds": 1, "wrote": {"documents": [entry], "queries": "one"}, "calls": calls},
+        {"stage": "loop[1]/filter.b", "seconds": 1, "wrote": {"documents": []}, "calls": calls},
+    ]
+    row = prediction("1", "x", ({"id": "a", "score": None, "text": "a passage that is long enough to be referred to"},))
+    story = tell(row, {"stages": stages}, {})
+    assert [made.reply for made in story.steps[0].calls] == ["plain", "3", "", '[["a", 1], ["b"]]', ""]
+    assert story.steps[1].dropped[0].why == "it was number 1 of 1"
+    folded = json.loads(dump(detail(question("1"), row, story, [], lambda _: 0)))
+    assert folded["steps"][0]["found"] == [[0, "high"]]
+    assert folded["prompt"] == [["", ["7"]]]

@@ -108,14 +108,14 @@ function statusButtons(rows, { state, change }) {
 
 function moreFilters(head, rows, { state, change, losses }) {
   const names = valueNames(rows);
-  const number = (key, label) => el("input", { type: "number", step: "any", placeholder: label, "aria-label": `${label} of the metric`,
+  const number = (key, label) => el("input", { type: "number", step: "any", placeholder: label === "least" ? "≥" : "≤", "aria-label": `${label} of the metric`,
     value: state[key], oninput: (event) => change({ [key]: event.target.value }) });
   const fields = [
     rows.types.length > 1 && select("type", [["", "any"], ...rows.types.map((type) => [`=${type}`, type || "no type"])], (type) => change({ type }), state.type),
     rows.flagNames.length > 0 && select("flag", [["", "any"], ...rows.flagNames.map((flag) => [flag, flag])], (flag) => change({ flag }), state.flag),
     losses.size > 0 && select("evidence lost", [["", "anywhere or nowhere"], ...[...losses].map(([key, { stage, loss }]) => [key, lossName(stage, loss)])],
       (loss) => change({ loss }), state.loss),
-    el("div", { class: "range" },
+    el("div", { class: "between" },
       select("metric", [["", "any"], ...names.map((name) => [name, name])], (metric) => change({ metric }), state.metric),
       number("low", "least"), number("high", "most")),
     select("order", [["order", "as asked"], ...names.flatMap((name) => [[`-${name}`, `${name}, high first`], [`+${name}`, `${name}, low first`]])],

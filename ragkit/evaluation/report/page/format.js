@@ -38,4 +38,4 @@ function moment(iso) {
   return new Date(iso).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 }
 
-const score = (value) => (value === null || value === undefined ? "" : Number(value.toPrecision(4)).toString());
+const score = (value) => (typeof value === "number" ? String(Number(value.toPrecision(4))) : value ?? "");
