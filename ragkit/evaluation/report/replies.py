@@ -26,7 +26,7 @@ def reply_of(call: Mapping[str, Any]) -> str:
         return _chosen(value)
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, list) and value and all(map(_is_hit, value)):
+    if isinstance(value, list) and value and _is_hit(value[0]):
         return f"{len(value)} passages, the best one {value[0][0]} ({value[0][1]:.4g})"
     return as_text(value)
 

@@ -69,7 +69,7 @@ function spread(spots) {
 }
 
 function drawScatter(canvas, points, spots, x, y, xName, yName) {
-  const ratio = window.devicePixelRatio || 1;
+  const ratio = 1.5 * (window.devicePixelRatio || 1); // the plot is shown up to half as large again as its units
   canvas.width = PLOT.width * ratio;
   canvas.height = PLOT.height * ratio;
   const pen = canvas.getContext("2d");
