@@ -2,11 +2,13 @@
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ragkit.documents import discover
-from ragkit.errors import InputError, need
+from ragkit.documents import Unreadable, discover
+from ragkit.documents.pdf.opening import opened
+from ragkit.errors import InputError
 from ragkit.evaluation.prediction import PredictionRow
 
 # Enough to read by; a page takes about 100 kB.
@@ -28,21 +30,30 @@ class Pictures:
 
     def keys(self) -> dict[str, Any]:
         """Return number, and size of the page in points, of each picture by its page (`<document>#p<page>`)."""
-        pymupdf = need("pymupdf", "pymupdf", "pictures of pages")
         found = {}
         for number, (document, page) in enumerate(self._pages):
-            with pymupdf.open(self._files[document]) as pdf:
-                size = pdf[page - 1].rect
+            with self._opened(document, page) as opened_page:
+                size = opened_page.rect
             found[f"{document}#p{page}"] = {"number": number, "width": size.width, "height": size.height}
         return found
 
     def __iter__(self) -> Iterator[str]:
         """Yield the pictures in base64."""
-        pymupdf = need("pymupdf", "pymupdf", "pictures of pages")
         for document, page in self._pages:
-            with pymupdf.open(self._files[document]) as pdf:
-                picture = pdf[page - 1].get_pixmap(dpi=DPI).tobytes("jpeg", jpg_quality=JPEG_QUALITY)
+            with self._opened(document, page) as opened_page:
+                picture = opened_page.get_pixmap(dpi=DPI).tobytes("jpeg", jpg_quality=JPEG_QUALITY)
             yield base64.b64encode(picture).decode("ascii")
+
+    @contextmanager
+    def _opened(self, document: str, page: int) -> Iterator[Any]:
+        path = self._files[document]
+        try:
+            with opened(path) as pdf:
+                if page > pdf.page_count:
+                    raise InputError(f"{path}: there is no page {page} any more; the file changed since the run")
+                yield pdf[page - 1]
+        except Unreadable as error:
+            raise InputError(f"{path}: {error}; the file changed since the run") from None
 
 
 def _cited(row: PredictionRow) -> Iterator[tuple[str, int]]:

@@ -1,4 +1,7 @@
-"""What models and indexes answered, in words. Third parties' answers may have any form, so forms are looked at, not names."""
+"""What models and indexes answered, in words.
+
+Answers of third parties' resources may have any form, so it is the form that is looked at, not the operation's name.
+"""
 
 import json
 import math

@@ -8,6 +8,7 @@ from ragkit.errors import InputError
 from ragkit.evaluation.report.compact import detail
 from ragkit.evaluation.report.finished import read_reported_run, tell_question
 from ragkit.evaluation.report.pack import dump
+from ragkit.evaluation.report.pictures import Pictures, pictures_of
 from ragkit.evaluation.report.prompts import joined, pieces
 from ragkit.evaluation.report.scopes import Rankings, every_turn, family, round_of, stage_name
 from ragkit.evaluation.report.story import tell
@@ -177,3 +178,20 @@ def test_calls_of_any_form_are_told():
     folded = json.loads(dump(detail(question("1"), row, story, [], lambda _: 0)))
     assert folded["steps"][0]["found"] == [[0, "high"]]
     assert folded["prompt"] == [["", ["7"]]]
+
+
+def test_a_page_that_is_gone_is_said(run):
+    import pymupdf
+
+    read = read_reported_run(run)
+    pictures = pictures_of(read.lock, read.rows)
+    assert list(pictures.keys()) == ["grain.pdf#p1"]
+    with pymupdf.open() as pdf:
+        pdf.new_page()
+        pdf.save(run.parent / "short.pdf")
+    cited = [read.rows[0] | {"documents": [read.rows[0]["documents"][0] | {"page": 2}]}]
+    with pytest.raises(InputError, match=r"there is no page 2 any more"):
+        Pictures(cited, {"grain.pdf": run.parent / "short.pdf"}).keys()
+    (run.parent / "short.pdf").write_bytes(b"%PDF-broken")
+    with pytest.raises(InputError, match="the file changed since the run"):
+        list(Pictures(read.rows, {"grain.pdf": run.parent / "short.pdf"}))
