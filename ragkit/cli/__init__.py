@@ -11,7 +11,9 @@ from ragkit.cli.compare import compare
 from ragkit.cli.console import errors, show_log
 from ragkit.cli.doctor import doctor
 from ragkit.cli.eval import evaluate
+from ragkit.cli.explain import explain
 from ragkit.cli.init import init
+from ragkit.cli.report import report
 from ragkit.cli.reproduce import reproduce
 from ragkit.cli.run import run
 from ragkit.cli.schema import schema
@@ -35,6 +37,8 @@ app.command()(reproduce)
 app.command()(trec)
 app.command()(ask)
 app.add_typer(index.app, name="index")
+app.command()(report)
+app.command()(explain)
 app.command()(validate)
 app.add_typer(stages.app, name="stages")
 app.command()(schema)

@@ -1,5 +1,6 @@
 """`ragkit compare`: is the difference between runs more than chance, and what does it cost."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ def compare(
     """Compare runs question by question: paired tests, won and lost questions, quality against cost."""
     from ragkit.engine.run_folder import replace_file
     from ragkit.evaluation.compare import compare_runs
+    from ragkit.evaluation.report import write_comparison
 
     comparison = compare_runs(runs)
     for run, missing in comparison.left_out.items():
@@ -33,7 +35,9 @@ def compare(
             )
     _show(comparison)
     replace_file(out, comparison.to_json())
-    output.print(f"comparison: {out}", soft_wrap=True, markup=False)
+    page = out.with_suffix(".html")
+    write_comparison(page, asdict(comparison))
+    output.print(f"comparison: {out}, {page}", soft_wrap=True, markup=False)
     return 0
 
 

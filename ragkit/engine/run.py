@@ -61,7 +61,7 @@ class Prediction:
             "id": self.id,
             "question": self.question,
             "answer": self.answer,
-            "documents": [_passage_row(passage) for passage in self.documents],
+            "documents": [passage_row(passage) for passage in self.documents],
             "context": [passage.id for passage in self.context],
             "citations": [asdict(citation) for citation in self.citations],
             "usage": self.usage.as_dict(),
@@ -76,7 +76,8 @@ def _confidence(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
-def _passage_row(passage: Passage) -> dict[str, Any]:
+def passage_row(passage: Passage) -> dict[str, Any]:
+    """Return a passage as `predictions.jsonl` and `passages.jsonl` keep it."""
     keys = ("source", "document", "page")
     score = None if passage.score is None else round(passage.score, 6)
     return (

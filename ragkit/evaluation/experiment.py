@@ -19,6 +19,7 @@ from ragkit.engine.memory import Memory
 from ragkit.engine.run import Asked, Prediction, parts
 from ragkit.engine.run_folder import RunFolder, replace_file
 from ragkit.errors import InputError
+from ragkit.evaluation.about import About
 from ragkit.evaluation.costs import costs_of
 from ragkit.evaluation.datasets import load_questions
 from ragkit.evaluation.evidence import Evidence
@@ -30,6 +31,7 @@ from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question, describe_problem, question_of
 from ragkit.evaluation.records import question_line, write_records
 from ragkit.evaluation.report import write_report
+from ragkit.evaluation.report.texts import keep_texts
 from ragkit.evaluation.summary import Summary, summarise
 from ragkit.evaluation.traces import Calls, count_calls, read_traces
 from ragkit.index import LocalIndex
@@ -116,6 +118,7 @@ def run_experiment(
     folder = RunFolder(Path(out) if out else _new_folder(pipeline.name), lock)
     counts = [0, 0]
     with folder:
+        about = About.begin(folder.path)
         if on_folder is not None:
             on_folder(folder.path)
         remembers = any(isinstance(part, Memory) for part in parts(pipeline.nodes))
@@ -142,11 +145,17 @@ def run_experiment(
     evidence = Evidence.of(pipeline.index)
     try:
         lost = funnel(pipeline.nodes, asked, rows, traces, evidence=evidence, right=_right(summary, metrics))
+        if evidence is not None:
+            keep_texts(folder.path, asked, rows, evidence)
     finally:
         if evidence is not None:
             evidence.close()
     write_records(folder.path, asked, summary, lost)
-    write_report(folder.path / "report.html", pipeline.name, summary, asked, rows, folder.lock)
+    about.seconds += time.perf_counter() - start
+    about.calls += counts[0]
+    about.cached += counts[1]
+    about.write(folder.path)
+    write_report(folder.path / "report.html", pipeline.name, summary, asked, rows, folder.lock, run=folder.path)
     elapsed = time.perf_counter() - start
     return Experiment(
         folder.path,
