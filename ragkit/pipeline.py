@@ -12,7 +12,7 @@ from ragkit.engine.cache import CallCache
 from ragkit.engine.calls import OnProgress, Resource
 from ragkit.engine.controls import with_unique_ids
 from ragkit.engine.nodes import Node, Step, as_node, check_sequence
-from ragkit.engine.run import OnPrediction, Prediction, Questions, RunOptions, resources, run_questions
+from ragkit.engine.run import OnPrediction, Prediction, Questions, RunOptions, parts, run_questions
 from ragkit.engine.stage import Stage
 from ragkit.engine.state import INITIAL_FIELDS
 from ragkit.errors import InputError, RagkitError
@@ -58,7 +58,7 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
         self.name = name
         self.nodes = with_unique_ids(as_node(step) for step in steps)
         self.settings = run or RunSettings()
-        self.models, self.index = _collect(self.nodes, dict(models or {}), index)
+        self.models, self.index = _collect(self.resources, dict(models or {}), index)
         problems: list[str] = []
 
         def complain(node: Node, message: str) -> None:
@@ -67,6 +67,11 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
         check_sequence(self.nodes, INITIAL_FIELDS, complain)
         if problems:
             raise InputError("\n".join(problems))
+
+    @property
+    def resources(self) -> list[Resource]:
+        """The models and indexes of the stages and of the judges, each once."""
+        return [part for part in parts([*self.nodes, *self.settings.judges.values()]) if isinstance(part, Resource)]
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> "Pipeline":
@@ -94,7 +99,7 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
         Raises:
             RagkitError: documents cannot be found or an index cannot be built.
         """
-        for resource in resources(self.nodes):
+        for resource in self.resources:
             resource.prepare(on_progress or (lambda *_: None))
 
     def predict(
@@ -151,7 +156,7 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
 
     def close(self) -> None:
         """Free the models and the index."""
-        for resource in resources(self.nodes):
+        for resource in self.resources:
             resource.close()
 
     def __enter__(self) -> Self:
@@ -212,10 +217,10 @@ def _question_of(value: Any) -> str:
 
 
 def _collect(
-    nodes: Sequence[Node], models: dict[str, Resource], index: Resource | None
+    used: Sequence[Resource], models: dict[str, Resource], index: Resource | None
 ) -> tuple[dict[str, Resource], Resource | None]:
     """Return all models by name, and the index, with those that only the stages know."""
-    for resource in resources(nodes):
+    for resource in used:
         if resource.category == "index":
             if index is None:
                 index = resource

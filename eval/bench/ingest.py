@@ -122,7 +122,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.pdf"
         write_long_file(path, args.pages)
-        command = [sys.executable, __file__, "--memory-of", str(path)]
+        command = [sys.executable, __file__, "--data", str(args.data), "--memory-of", str(path)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         own, worker = json.loads(done.stdout)
         size = path.stat().st_size / 2**20

@@ -1,7 +1,4 @@
-"""The command line: `ragkit run`, `ask`, `index`, `validate`, `stages`, `schema`, `init`, `doctor`.
-
-One file per command.
-"""
+"""The command line: `ragkit run`, `eval`, `compare`, `ask`, `index` and the others. One file per command."""
 
 import sys
 from typing import Any
@@ -10,11 +7,15 @@ import typer
 
 from ragkit.cli import index, stages
 from ragkit.cli.ask import ask
+from ragkit.cli.compare import compare
 from ragkit.cli.console import errors, show_log
 from ragkit.cli.doctor import doctor
+from ragkit.cli.eval import evaluate
 from ragkit.cli.init import init
+from ragkit.cli.reproduce import reproduce
 from ragkit.cli.run import run
 from ragkit.cli.schema import schema
+from ragkit.cli.trec import trec
 from ragkit.cli.validate import validate
 from ragkit.errors import InputError, MissingPackageError, RagkitError
 
@@ -28,6 +29,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run)
+app.command("eval")(evaluate)
+app.command()(compare)
+app.command()(reproduce)
+app.command()(trec)
 app.command()(ask)
 app.add_typer(index.app, name="index")
 app.command()(validate)

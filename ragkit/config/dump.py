@@ -36,6 +36,11 @@ def to_data(pipeline: Pipeline, *, defaults: bool = False) -> dict[str, Any]:
         data["index"] = ({} if kind == "local" and not defaults else {"type": kind}) | writer.settings(pipeline.index)
     data["pipeline"] = writer.steps(pipeline.nodes)
     run = writer.settings(pipeline.settings)
+    if pipeline.settings.judges:
+        run["judges"] = {
+            name: {"type": _registered(registry.judges, judge)} | writer.settings(judge)
+            for name, judge in pipeline.settings.judges.items()
+        }
     return data | ({"run": run} if run else {})
 
 

@@ -22,6 +22,7 @@ from ragkit.pipeline import Pipeline
 
 SECTIONS = ("name", "models", "index", "pipeline", "run")
 _STEP = "'- answer.read: {model: reader}'"
+_JUDGE = re.compile(r"[\w-]+")
 _NAME = re.compile(r"(?!\.\.?$)[^/\\\x00-\x1f]*[^/\\\x00-\x20]")
 
 
@@ -80,7 +81,7 @@ class _Loader:
             builder.complain(("name",), f"must be a text that can name a folder, not {show(name)}", "name")
         models = self._models(data.get("models"))
         index = self._index(data["index"]) if data.get("index") is not None else None
-        run = builder.component(RunSettings, data.get("run"), ("run",), "run")
+        run = self._run(data.get("run"))
         if "pipeline" not in data:
             if "pipeline" not in misspelt:
                 builder.complain((), f"missing key 'pipeline', the list of steps ({_STEP})")
@@ -132,6 +133,27 @@ class _Loader:
         if index is not None:
             builder.resources["index"] = index
         return index
+
+    def _run(self, data: Any) -> Any:
+        """Build the settings of a run; its judges are of several kinds, so each names its type."""
+        given = data.get("judges") if isinstance(data, dict) else None
+        if given is None:
+            return self.builder.component(RunSettings, data, ("run",), "run")
+        builder, path = self.builder, ("run", "judges")
+        built: dict[str, Any] = {}
+        for name, settings in (builder.mapping(given, path, "run.judges") or {}).items():
+            here, where = (*path, name), f"run.judges.{name}"
+            if not isinstance(name, str) or not _JUDGE.fullmatch(name):
+                message = f"a judge's name has letters, digits, - and _, not {show(name)}"
+                builder.complain(here, message, where, at_key=True)
+                continue
+            values = builder.mapping(settings, here, where)
+            cls = None if values is None else self._choose(registry.judges, values, "type", here, where)
+            if cls is not None and values is not None:
+                rest = {key: value for key, value in values.items() if key != "type"}
+                built[name] = builder.component(cls, rest, here, where, besides=("type",))
+        ready = {name: judge for name, judge in built.items() if judge is not None}
+        return builder.component(RunSettings, data, ("run",), "run", judges=ready)
 
     def _choose(self, known: registry.Registry, values: dict[str, Any], key: str, path: Path, where: str) -> Any:
         """Return the class that a `provider` or `type` names, or complain."""

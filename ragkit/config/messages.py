@@ -11,6 +11,7 @@ NAMES: dict[Category, str] = {
     "model": "a language model",
     "encoder": "an encoder",
     "reranker": "a reranker",
+    "nli": "an entailment model",
     "index": "an index",
 }
 """What messages call the kinds of resources."""

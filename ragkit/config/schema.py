@@ -45,12 +45,14 @@ def pipeline_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a pipeline file, with every known stage, model provider and index."""
     stages = {name: registry.stages[name] for name in registry.stages}
     providers = {name: registry.models[name] for name in registry.models}
+    judges = {name: registry.judges[name] for name in registry.judges}
     indexes = {name: registry.indexes[name] for name in registry.indexes}
     classes: list[type[Component]] = [
         *stages.values(),
         *providers.values(),
         *indexes.values(),
         *CONTROLS.values(),
+        *judges.values(),
         RunSettings,
     ]
     refs, definitions = models_json_schema(
@@ -66,6 +68,13 @@ def pipeline_schema() -> dict[str, Any]:
         schema["properties"] = more | schema.get("properties", {})
         return schema
 
+    run = own(RunSettings)
+    run["properties"] = run["properties"] | {
+        "judges": {
+            "type": "object",
+            "additionalProperties": {"oneOf": [_tagged(own(cls), "type", name, True) for name, cls in judges.items()]},
+        }
+    }
     text = {"type": "string"}
     defs["step"] = {
         "type": "object",
@@ -96,7 +105,7 @@ def pipeline_schema() -> dict[str, Any]:
             },
             "index": {"oneOf": [_tagged(own(cls), "type", name, name != "local") for name, cls in indexes.items()]},
             "pipeline": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
-            "run": own(RunSettings),
+            "run": run,
         },
         "$defs": defs,
     }

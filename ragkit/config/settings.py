@@ -19,8 +19,9 @@ def _check_metric(text: str) -> str:
     return text
 
 
-MetricName = Annotated[str, AfterValidator(_check_metric)]
-"""A metric as it is written, `f1` or `recall@5`; checked when the pipeline is loaded."""
+METRIC_PATTERN = r"^[^(@]+(\([^()]*\))?(@.+)?$"
+MetricName = Annotated[str, AfterValidator(_check_metric), Field(json_schema_extra={"pattern": METRIC_PATTERN})]
+"""A metric as it is written, `f1`, `recall@5` or `numeric(tolerance=0.05)`; checked when the pipeline is loaded."""
 
 
 class BudgetSettings(Component):
@@ -41,8 +42,11 @@ class BudgetSettings(Component):
 class RunSettings(Component):
     """How a pipeline is run over a file of questions."""
 
-    questions: str | None = Field(None, description="JSONL file of questions (.jsonl or .jsonl.gz)")
+    questions: str | None = Field(
+        None, description="JSONL file of questions, or flashrag:file, beir:folder:split, hf:name:config:split"
+    )
     metrics: tuple[MetricName, ...] = Field(("em", "f1"), description="what is measured, e.g. em, f1, hit, recall@5")
+    judges: dict[str, Component] = Field({}, description="measures that ask models, by name: `correct: {type: rubric}`")
     limit: int | None = Field(None, ge=1, description="only the first so many questions")
     budget: BudgetSettings = Field(BudgetSettings(), description="limits per question")
     wave: int = Field(

@@ -160,13 +160,13 @@ class IngestReport:
         if self.reused:
             lines.append(f"{self.reused} files had been read by an interrupted build")
         lines += self.notes
-        for what, places in (
-            ("recognised by OCR", self.recognised),
-            ("scanned and not read", self.scanned),
-            ("no text on", self.without_text),
+        for before, after, places in (
+            ("recognised", " by OCR", self.recognised),
+            ("scanned", " not read", self.scanned),
+            ("no text in", "", self.without_text),
         ):
-            listed = [f"{what}: {file}, {_pages(pages)}" for file, pages in places.items()]
-            lines += _first(listed, what + ": pages of {} more files")
+            listed = [f"{before} {file}: {_pages(pages)}{after}" for file, pages in places.items()]
+            lines += _first(listed, f"{before} {{}} more files")
         lines += _first([f"skipped {place}: {reason}" for place, reason in self.skipped], "skipped {} more")
         return "\n".join(lines)
 

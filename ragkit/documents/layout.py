@@ -26,7 +26,11 @@ def reading_order(blocks: Sequence[tuple[Box, Block]]) -> list[Block]:
 
 
 def _order(blocks: list[Placed]) -> list[Placed]:
+    if len(blocks) <= 1:
+        return blocks
     bands = _split(blocks, axis=1, gap=0.0)
+    if len(bands) == len(blocks):
+        return [band[0] for band in bands]
     if len(bands) == 1 and len(_columns(bands[0])) == 1:
         return sorted(blocks, key=lambda placed: (placed[0][1], placed[0][0]))
     ordered: list[Placed] = []

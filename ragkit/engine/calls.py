@@ -19,7 +19,7 @@ from pydantic import Field, PrivateAttr
 from ragkit.engine.component import Component
 from ragkit.errors import BudgetExceededError, InputError, MissingPackageError
 
-Category = Literal["model", "encoder", "reranker", "index"]
+Category = Literal["model", "encoder", "reranker", "nli", "index"]
 
 
 @dataclass(slots=True)
@@ -93,6 +93,10 @@ class Resource(Component):
 
     def prepare(self, on_progress: OnProgress) -> None:
         """Make ready what a run needs on disk (an index builds itself); called before every run."""
+
+    def cost(self, reply: "Reply") -> float | None:
+        """Return what a call costs in money; None if its price is not known."""
+        return None
 
     def close(self) -> None:
         """Free what the resource holds; it may be used again afterwards."""
@@ -211,28 +215,35 @@ def _http_status(error: BaseException) -> int | None:
 class Meter:
     """What one question has used so far; cached answers count like fresh ones, so that a replay ends the same.
 
-    Tokens are those of language models; `seconds` is the time that all of its calls took, as its share of batches.
+    One search may make several retriever calls, of parts of an index or for several queries. Tokens are those of
+    language models; `cost` is the money for those with a price, None as long as none of them was called; `seconds` is
+    the time that all of its calls took, as its share of batches.
     """
 
     searches: int = 0
+    retriever_calls: int = 0
     model_calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
     cached: int = 0
+    cost: float | None = None
 
     @property
     def tokens(self) -> int:
         """Prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
 
-    def as_dict(self) -> dict[str, int]:
+    def as_dict(self) -> dict[str, int | float]:
         """Return the counts that do not depend on timing or on the state of the cache."""
+        cost = {} if self.cost is None else {"cost": round(self.cost, 12)}
         return {
             "searches": self.searches,
+            "retriever_calls": self.retriever_calls,
             "model_calls": self.model_calls,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
+            **cost,
         }
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import math
 import threading
 import time
 import traceback
@@ -66,7 +67,13 @@ class Prediction:
             "usage": self.usage.as_dict(),
             "flags": list(self.flags),
             "error": error,
+            "confidence": _confidence(self.vars.get("confidence")),
         }
+
+
+def _confidence(value: Any) -> float | None:
+    """Return the variable `confidence` if it is a number that can be ranked by."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def _passage_row(passage: Passage) -> dict[str, Any]:
@@ -276,8 +283,11 @@ def describe_failure(failure: StageError) -> dict[str, str]:
     }
 
 
-def parts(nodes: Sequence[Node]) -> list[Component]:
-    """Return the models, indexes, memories and other components that the stages of nodes hold, each once."""
+def parts(nodes: Sequence[Component]) -> list[Component]:
+    """Return the models, indexes, memories and other components that the stages of nodes hold, each once.
+
+    What is not a node (a judge, say) is among them itself.
+    """
     found: dict[int, Component] = {}
 
     def visit(value: Any) -> None:

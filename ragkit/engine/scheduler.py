@@ -255,9 +255,12 @@ def _spend(question: QuestionContext, resource: Resource, request: Request) -> N
 
 def _meter(question: QuestionContext, resource: Resource, request: Request, reply: Reply, source: Source) -> None:
     meter = question.meter
+    meter.retriever_calls += resource.category == "index"
     if resource.category == "model" and request.metered:
         meter.prompt_tokens += reply.prompt_tokens
         meter.completion_tokens += reply.completion_tokens
+        if (cost := resource.cost(reply)) is not None:
+            meter.cost = (meter.cost or 0.0) + cost
     meter.seconds += reply.seconds
     meter.cached += source == "cache"
     question.calls.append(CallRecord(STAGE.get(), type(resource).__name__, request.op, request.args, reply, source))

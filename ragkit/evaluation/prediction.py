@@ -24,15 +24,18 @@ class CitedPassage(TypedDict):
     passage: str
     source: str
     page: int | None
+    box: NotRequired[list[float] | None]
 
 
 class Usage(TypedDict):
-    """What the question cost."""
+    """What the question cost; `cost` in money, if a model that it called has a price."""
 
     searches: int
+    retriever_calls: NotRequired[int]
     model_calls: int
     prompt_tokens: int
     completion_tokens: int
+    cost: NotRequired[float]
 
 
 class Failure(TypedDict):
@@ -47,7 +50,8 @@ class PredictionRow(TypedDict):
     """One answered (or failed) question.
 
     `documents` are the final ranking, best first; `context` are the ids of the passages in the reader's prompt.
-    An answer of None, or of nothing but blanks, is an abstention.
+    An answer of None, or of nothing but blanks, is an abstention. `confidence` is how sure the pipeline is of the
+    answer, on its own scale.
     """
 
     id: str
@@ -59,6 +63,7 @@ class PredictionRow(TypedDict):
     usage: Usage
     flags: list[str]
     error: Failure | None
+    confidence: NotRequired[float | None]
 
 
 def abstained(prediction: PredictionRow) -> bool:

@@ -1,9 +1,13 @@
-"""Language models, encoders and rerankers. Importing this registers the providers and loads no model library."""
+"""Models of all kinds. Importing this registers the providers and loads no model library."""
 
 from ragkit.models.langchain_embeddings import LangChainEncoder
 from ragkit.models.langchain_models import LangChainModel, OpenAIModel
 from ragkit.models.scripted import HashEncoder, OverlapReranker, ScriptedModel
-from ragkit.models.sentence_transformers_models import CrossEncoderReranker, SentenceTransformerEncoder
+from ragkit.models.sentence_transformers_models import (
+    CrossEncoderEntailment,
+    CrossEncoderReranker,
+    SentenceTransformerEncoder,
+)
 from ragkit.models.sparse_and_multi_vector import (
     SentenceTransformerMultiVectorEncoder,
     SentenceTransformerSparseEncoder,
@@ -11,6 +15,7 @@ from ragkit.models.sparse_and_multi_vector import (
 from ragkit.models.transformers_lm import TransformersModel
 
 __all__ = [
+    "CrossEncoderEntailment",
     "CrossEncoderReranker",
     "HashEncoder",
     "LangChainEncoder",

@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from ragkit.engine.calls import Category, Resource
+from ragkit.engine.calls import Category, Reply, Resource
+from ragkit.engine.component import Component
 
 
 class Message(TypedDict):
@@ -56,10 +58,28 @@ class Choice:
         return math.exp(self.logprobs[label])
 
 
+class Price(Component):
+    """What tokens cost, in any currency, per million."""
+
+    input: float = Field(ge=0, allow_inf_nan=False, description="of a million prompt tokens")
+    output: float = Field(ge=0, allow_inf_nan=False, description="of a million tokens that the model writes")
+
+
 class LanguageModel(Resource):
-    """Generates text and chooses between fixed texts."""
+    """Generates text and chooses between fixed texts.
+
+    Attributes:
+        price: what its tokens cost, for the metric `cost`; no answer depends on it, so it is not in the fingerprint.
+    """
 
     category: ClassVar[Category] = "model"
+
+    price: Price | None = None
+
+    def cost(self, reply: Reply) -> float | None:
+        if self.price is None:
+            return None
+        return (reply.prompt_tokens * self.price.input + reply.completion_tokens * self.price.output) / 1_000_000
 
     async def generate(
         self,
@@ -186,3 +206,16 @@ class Reranker(Resource):
     async def score(self, query: str, text: str) -> float:
         """Return the relevance of a text for a query; higher is better, the scale is the model's own."""
         return float((await self.call("score", {"query": query, "text": text})).value)
+
+
+ENTAILMENT: tuple[str, str, str] = ("entailment", "neutral", "contradiction")
+
+
+class EntailmentModel(Resource):
+    """Says whether a text entails a statement (natural language inference)."""
+
+    category: ClassVar[Category] = "nli"
+
+    async def entail(self, premise: str, hypothesis: str) -> Choice:
+        """Return which of `ENTAILMENT` holds between a premise and a hypothesis, with log-probabilities."""
+        return Choice(**(await self.call("entail", {"premise": premise, "hypothesis": hypothesis})).value)

@@ -108,7 +108,7 @@ class ScriptedModel(LanguageModel, LocalResource):
         return self._prompts
 
     def fingerprint(self) -> str:
-        settings = self.model_dump(mode="json", exclude={"seconds", "max_batch_size", "reply"})
+        settings = self.model_dump(mode="json", exclude={"seconds", "max_batch_size", "reply", "price"})
         return json.dumps({"provider": "scripted", **settings, "code": self._code}, sort_keys=True)
 
     def batching(self) -> Batching:

@@ -1,4 +1,4 @@
-"""Encoders and rerankers of sentence-transformers in this process."""
+"""Encoders, rerankers and entailment models of sentence-transformers in this process."""
 
 import json
 from collections.abc import Sequence
@@ -7,49 +7,32 @@ from typing import Any
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from ragkit.engine.calls import Batching, LocalResource, Reply, Request
+from ragkit.engine.calls import Batching, Reply, Request
 from ragkit.engine.registry import models
 from ragkit.errors import InputError, RagkitError
-from ragkit.models.base import Encoder, Reranker
-from ragkit.models.devices import DEVICE_PATTERN, Dtype, check, resolve_device, resolve_dtype
+from ragkit.models.base import ENTAILMENT, Encoder, EntailmentModel, Reranker
+from ragkit.models.devices import check
 from ragkit.models.embedded import identify, locate, quiet_transformers
+from ragkit.models.local_weights import LocalWeights
 
 _CHARACTERS_PER_TOKEN = 4
 NOT_NUMBERS = "the model's output is not numbers (NaN or infinite): try dtype: float32"
 
 
-class SentenceTransformersResource(LocalResource):
+class SentenceTransformersResource(LocalWeights):
     """What encoders and rerankers share.
 
     Attributes:
-        model: `embedded:<name>`, a local folder or a hub id.
-        revision: commit, branch or tag of a hub model.
-        device: `auto` takes a GPU if there is one.
-        dtype: `auto` is bfloat16 where the hardware multiplies in it, else float32.
         max_length: tokens after which a text is cut; None is the model's own limit.
         max_batch_tokens: the most tokens of one batch with padding, by an estimate of 4 characters per token.
         max_batch_size: the most texts of one batch; on a CPU more than 32 are slower, a GPU can take more.
     """
 
-    model: str
-    revision: str | None = None
-    device: str = Field(default="auto", pattern=DEVICE_PATTERN)
-    dtype: Dtype = "auto"
     max_length: int | None = Field(default=None, ge=1)
     max_batch_tokens: int = Field(default=16384, ge=1)
     max_batch_size: int = Field(default=32, ge=1)
 
     _weights: Any = PrivateAttr(default=None)
-
-    @property
-    def resolved_device(self) -> str:
-        """The device that is used: what `auto` stands for on this machine."""
-        return resolve_device(self.device)
-
-    @property
-    def resolved_dtype(self) -> str:
-        """The number format that is used: what `auto` stands for on this device."""
-        return resolve_dtype(self.dtype, self.resolved_device)
 
     def _weights_and_limits(self) -> dict[str, Any]:
         return {
@@ -65,8 +48,8 @@ class SentenceTransformersResource(LocalResource):
         """Estimate tokens by length, as sentence-transformers itself does to sort texts."""
         longest = self.max_length or 1_000_000
         for request in batch:
-            characters = len(request.args["text"]) + len(request.args.get("query", ""))
-            request.size = min(longest, characters // _CHARACTERS_PER_TOKEN + 1)
+            texts = (value for key, value in request.args.items() if key != "kind")
+            request.size = min(longest, sum(map(len, texts)) // _CHARACTERS_PER_TOKEN + 1)
 
     def close(self) -> None:
         self._weights = None
@@ -161,3 +144,50 @@ class CrossEncoderReranker(Reranker, SentenceTransformersResource):
             Reply(float(score), prompt_tokens=request.size) if np.isfinite(score) else RagkitError(NOT_NUMBERS)
             for score, request in zip(scores, batch, strict=True)
         ]
+
+
+@models.register("nli-cross-encoder")
+class CrossEncoderEntailment(EntailmentModel, SentenceTransformersResource):
+    """A cross-encoder of sentence-transformers that classifies pairs of premise and hypothesis.
+
+    Attributes:
+        labels: what its outputs stand for, in order; None takes the names from the model's own configuration. A model
+            without `neutral` and `contradiction` has `entailment` and any other name.
+    """
+
+    labels: tuple[str, ...] | None = None
+
+    _names: tuple[str, ...] = PrivateAttr(default=())
+
+    def fingerprint(self) -> str:
+        return self._fingerprint(self._weights_and_limits() | {"labels": self.labels})
+
+    def open(self) -> None:
+        weights = self._load("CrossEncoder", max_length=self.max_length)
+        of_model = weights.model.config.id2label
+        names = self.labels or tuple(of_model[number] for number in range(weights.num_labels))
+        self._names = tuple(name.lower() for name in names)
+        if len(self._names) != weights.num_labels or self._names.count("entailment") != 1:
+            raise InputError(
+                f"'{self.model}' has {weights.num_labels} outputs, called {', '.join(names)}: exactly one has to be "
+                "called 'entailment'; set labels to what they stand for, e.g. [contradiction, entailment, neutral]"
+            )
+        self._weights = weights
+
+    def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
+        pairs = [(request.args["premise"], request.args["hypothesis"]) for request in batch]
+        outputs = self._weights.predict(pairs, batch_size=len(pairs), show_progress_bar=False)
+        logits = np.asarray(outputs, dtype=np.float64)
+        logprobs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        return [
+            Reply(self._choice(row), prompt_tokens=request.size) if np.isfinite(row).all() else RagkitError(NOT_NUMBERS)
+            for row, request in zip(logprobs, batch, strict=True)
+        ]
+
+    def _choice(self, logprobs: Any) -> dict[str, Any]:
+        """Return the label of the first of the highest outputs; what is none of `ENTAILMENT` counts as neutral."""
+        named: dict[str, float] = {}
+        for name, value in zip(self._names, logprobs.tolist(), strict=True):
+            key = name if name in ENTAILMENT else "neutral"
+            named[key] = float(np.logaddexp(named[key], value)) if key in named else value
+        return {"label": max(named, key=named.__getitem__), "logprobs": named}

@@ -9,30 +9,27 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
-from ragkit.engine.calls import Batching, LocalResource, Reply, Request
+from ragkit.engine.calls import Batching, Reply, Request
 from ragkit.engine.registry import models
 from ragkit.errors import InputError, RagkitError, need
 from ragkit.models.base import LanguageModel
 from ragkit.models.choosing import score_choices
 from ragkit.models.constrained import Constraints
 from ragkit.models.decoding import NOT_A_NUMBER, Row, decode
-from ragkit.models.devices import DEVICE_PATTERN, Dtype, check, resolve_device, resolve_dtype
+from ragkit.models.devices import check
 from ragkit.models.embedded import identify, locate, quiet_transformers
+from ragkit.models.local_weights import LocalWeights
 from ragkit.models.tokenization import PromptTokenizer
 
 
 @models.register("transformers")
-class TransformersModel(LanguageModel, LocalResource):
+class TransformersModel(LanguageModel, LocalWeights):
     """A causal language model, run in batches with left padding.
 
     Greedy texts do not depend on the batch in float32; in bfloat16 rounding differs between batches of different
     shape and breaks near-ties differently. In a sampled text each draw depends on seed, draw and prompt only.
 
     Attributes:
-        model: `embedded:<name>`, a local folder or a hub id.
-        revision: commit, branch or tag of a hub model.
-        device: `auto` takes a GPU if there is one.
-        dtype: `auto` is bfloat16 where the hardware multiplies in it, else float32.
         max_batch_tokens: the most tokens of one batch, padding and tokens to generate included.
         max_batch_size: the most prompts of one batch; None is 16 on a CPU, where padding costs more than a larger batch
             gains, and 64 elsewhere.
@@ -41,10 +38,6 @@ class TransformersModel(LanguageModel, LocalResource):
             False: chat turns are handed over as plain text.
     """
 
-    model: str
-    revision: str | None = None
-    device: str = Field(default="auto", pattern=DEVICE_PATTERN)
-    dtype: Dtype = "auto"
     max_batch_tokens: int = Field(default=16384, ge=1)
     max_batch_size: int | None = Field(default=None, ge=1)
     adapter: str | None = None
@@ -53,16 +46,6 @@ class TransformersModel(LanguageModel, LocalResource):
     _prompts: PromptTokenizer | None = PrivateAttr(default=None)
     _weights: Any = PrivateAttr(default=None)
     _constraints: Constraints | None = PrivateAttr(default=None)
-
-    @property
-    def resolved_device(self) -> str:
-        """The device that is used: what `auto` stands for on this machine."""
-        return resolve_device(self.device)
-
-    @property
-    def resolved_dtype(self) -> str:
-        """The number format that is used: what `auto` stands for on this device."""
-        return resolve_dtype(self.dtype, self.resolved_device)
 
     def fingerprint(self) -> str:
         return json.dumps(

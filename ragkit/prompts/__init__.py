@@ -35,21 +35,32 @@ def prompt_setting(*variables: str) -> AfterValidator:
     """
 
     def check(name: str) -> str:
-        from jinja2 import meta
-
         try:
-            source = _read(prompt_file(name))
-            turns = _turns(name, source)
+            unknown = prompt_variables(name) - set(variables)
         except InputError as error:
             raise ValueError(str(error)) from None
-        for _, text, template in turns:
-            unknown = meta.find_undeclared_variables(template.environment.parse(text)) - set(variables)
-            if unknown:
-                listed = ", ".join(sorted(unknown))
-                raise ValueError(f"prompt '{name}' uses {listed}, but the stage gives only {', '.join(variables)}")
+        if unknown:
+            listed = ", ".join(sorted(unknown))
+            raise ValueError(f"prompt '{name}' uses {listed}, but the stage gives only {', '.join(variables)}")
         return name
 
     return AfterValidator(check)
+
+
+def prompt_variables(name: str) -> set[str]:
+    """Return the names of the values that a prompt uses.
+
+    Raises:
+        InputError: no such prompt, or a broken template.
+    """
+    from jinja2 import meta
+
+    turns = _turns(name, _read(prompt_file(name)))
+    return {
+        found
+        for _, text, template in turns
+        for found in meta.find_undeclared_variables(template.environment.parse(text))
+    }
 
 
 def render(name: str, **values: Any) -> Prompt:

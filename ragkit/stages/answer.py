@@ -1,5 +1,6 @@
 """Read the answer out of passages."""
 
+import math
 import re
 from typing import Annotated
 
@@ -13,13 +14,14 @@ from ragkit.prompts import prompt_setting, render
 _MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 
 
-@stage("answer.read", writes=("answer", "citations"))
+@stage("answer.read", writes=("answer", "citations", "vars.confidence"))
 class AnswerRead(Stage):
     """Answer in a few words from the packed passages (`context`, otherwise all `documents`), with citations.
 
     The model cites by number, `12 percent [2]`. If it cites none, the first passage that contains the
     answer word for word is cited. The reply in `abstain`, an empty reply, and having no
-    passages at all are abstentions: the answer is None and nothing is cited.
+    passages at all are abstentions: the answer is None and nothing is cited. `vars.confidence` is the
+    geometric mean of the probabilities of the reply's tokens, None where the model does not tell them.
     """
 
     model: LanguageModel
@@ -31,21 +33,24 @@ class AnswerRead(Stage):
 
     async def run(
         self, question: str, documents: Documents, context: Documents | None = None
-    ) -> dict[str, str | tuple[Citation, ...] | None]:
-        """Return the answer and its citations."""
+    ) -> dict[str, str | float | tuple[Citation, ...] | None]:
+        """Return the answer, its citations and its confidence."""
         passages = documents if context is None else context
         reply = ""
+        confidence = None
         if passages:
             prompt = render(self.prompt, question=question, passages=passages, abstain=self.abstain)
             # A text would go on with a further example after the answer; a chat model ends its turn itself.
             stop = ["\n"] if isinstance(prompt, str) else []
             generation = await self.model.generate(prompt, max_new_tokens=self.max_new_tokens, stop=stop)
             reply = generation.text.strip().partition("\n")[0]
+            confidence = None if generation.logprob is None else math.exp(generation.logprob)
         answer, numbers = split_markers(reply, len(passages))
         if not answer or _plain(answer) == _plain(self.abstain):
-            return {"answer": None, "citations": ()}
+            return {"answer": None, "citations": (), "vars.confidence": confidence}
         cited = [passages[number - 1] for number in numbers]
-        return {"answer": answer, "citations": tuple(cite(p) for p in cited or containing(answer, passages)[:1])}
+        cited = cited or containing(answer, passages)[:1]
+        return {"answer": answer, "citations": tuple(map(cite, cited)), "vars.confidence": confidence}
 
 
 def split_markers(reply: str, passages: int) -> tuple[str, list[int]]:

@@ -28,7 +28,7 @@ def farm(tmp_path, monkeypatch):
 @pytest.fixture
 def installed(monkeypatch):
     """Hold ragkit's own parts only: other tests register theirs in the same process."""
-    for known in (registry.stages, registry.models, registry.indexes, registry.metrics):
+    for known in (registry.stages, registry.models, registry.indexes, registry.metrics, registry.judges):
         own = {name: known[name] for name in known if known[name].__module__.startswith("ragkit.")}
         monkeypatch.setattr(known, "_parts", own)
 

@@ -40,7 +40,7 @@ def test_explain_shows_every_stage(farm, ragkit):
     assert any("wheat.txt  (dense #1, sparse #1)  Winter wheat" in line for line in lines)
     assert "  answer: 14 percent" in lines
     assert "  citations: wheat.txt" in lines
-    assert any(line.startswith("used: searches 1, model calls 1, prompt tokens ") for line in lines)
+    assert any(line.startswith("used: searches 1, retriever calls 2, model calls 1, prompt tokens ") for line in lines)
     assert result.out.count("Citation(") == 0
 
 

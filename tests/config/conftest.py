@@ -61,7 +61,7 @@ def registries(monkeypatch, tmp_path):
 @pytest.fixture
 def installed(monkeypatch):
     """Hold ragkit's own parts only: other tests register theirs in the same process."""
-    for known in (registry.stages, registry.models, registry.indexes, registry.metrics):
+    for known in (registry.stages, registry.models, registry.indexes, registry.metrics, registry.judges):
         own = {name: known[name] for name in known if known[name].__module__.startswith("ragkit.")}
         monkeypatch.setattr(known, "_parts", own)
 

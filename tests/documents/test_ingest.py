@@ -19,6 +19,8 @@ from ragkit.documents.ingest import IngestSettings, ingest, reading_record
 from ragkit.documents.workers import Worker
 from ragkit.errors import RagkitError
 
+NO_OCR = PdfSettings(ocr="off")
+
 
 def write_pdf(path, *texts):
     with pymupdf.open() as pdf:
@@ -36,9 +38,7 @@ def run(files, work, chunking=None, on_file=lambda file: None, hashes=None, **se
     """Return the documents and the report."""
     report = IngestReport()
     limits = IngestSettings(**settings)
-    found = list(
-        ingest(files, PdfSettings(), chunking or Chunking(), work, report, on_file, settings=limits, hashes=hashes)
-    )
+    found = list(ingest(files, NO_OCR, chunking or Chunking(), work, report, on_file, settings=limits, hashes=hashes))
     assert children() == []
     return found, report
 
@@ -98,9 +98,7 @@ def test_what_was_read_is_not_read_again(corpus, tmp_path, monkeypatch):
 
 def test_an_interrupted_call_leaves_no_process_and_what_it_finished(corpus, tmp_path):
     files, work, done = sources(corpus), tmp_path / "work", []
-    documents = ingest(
-        files, PdfSettings(), Chunking(), work, IngestReport(), done.append, settings=IngestSettings(workers=2)
-    )
+    documents = ingest(files, NO_OCR, Chunking(), work, IngestReport(), done.append, settings=IngestSettings(workers=2))
     next(documents)
     assert children() != []
     documents.close()
@@ -203,7 +201,10 @@ def test_a_worker_that_died_before_is_no_reason(corpus, tmp_path):
 
 
 def test_a_worker_that_cannot_be_started_is_an_error(monkeypatch, corpus, tmp_path):
-    monkeypatch.setattr(workers_module.sys, "path", [str(tmp_path)])
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'No module named ragkit' >&2\nexit 1\n")
+    broken.chmod(0o700)
+    monkeypatch.setattr(workers_module.sys, "executable", str(broken))
     with pytest.raises(RagkitError, match=r"cannot be started.*No module named"):
         run(sources(corpus), tmp_path / "work")
 
@@ -255,7 +256,7 @@ def test_a_stopped_run_takes_its_workers_along(tmp_path, how):
         readers = psutil.Process(process.pid).children()
         assert readers
         process.send_signal(how)
-        process.wait(20)
+        process.wait(60)
         if how == signal.SIGINT:
             assert "KeyboardInterrupt" in process.stderr.read()
             assert not any(reader.is_running() for reader in readers)
@@ -306,7 +307,7 @@ def test_a_report_survives_json_and_reads_well():
         "3 files, 2 documents, 30 pages (4 pages without text), 2 tables, 1 figures, 40 passages in 1.2 s\n"
         "1 files had been read by an interrupted build\n"
         "said once\n"
-        "no text on: a.pdf, pages 3-5, 9\n"
+        "no text in a.pdf: pages 3-5, 9\n"
         "skipped b.pdf: the file is empty"
     )
 

@@ -118,7 +118,7 @@ def test_every_metric_says_what_it_is(name):
     assert kind.name == name
     assert kind.source
     assert kind.__doc__
-    assert kind.needs in {"answers", "supporting_ids", None}
+    assert kind.needs in {"answers", "supporting_ids", "answerable", None}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_every_metric_says_what_it_is(name):
     [
         ("EM", "unknown metric 'EM', did you mean 'em'?"),
         ("recal@5", "unknown metric 'recal@5', did you mean 'recall'?"),
-        ("zzz", "unknown metric 'zzz'. The metrics are: abstained, em, f1, hit,"),
+        ("zzz", "unknown metric 'zzz'. The metrics are: abstained, abstention, abstention_f1, aurc,"),
         ("", "unknown metric ''"),
         ("em@5", "metric 'em@5': em takes no cutoff, write 'em'"),
         ("recall", "recall needs a cutoff, a whole number from 1, e.g. 'recall@5'"),

@@ -75,3 +75,34 @@ def test_values_stay_with_their_questions():
     predictions = [prediction(str(n), documents=CHUNKS if n % 2 else ()) for n in range(30)]
     expected = [None if n % 3 == 0 else float(n % 2) for n in range(30)]
     assert parse_metric("recall@5").compute(questions, predictions) == expected
+
+
+def test_measures_of_ir_measures_by_their_own_names():
+    values = {name: compute(name, ["soil.pdf#p7", "pest.pdf#p1"]) for name in ("AP", "P@2", "Success@1", "Rprec")}
+    # the pages are soil 3, pest 1, soil 7: relevant at ranks 2 and 3
+    assert values == pytest.approx({"AP": (1 / 2 + 2 / 3) / 2, "P@2": 0.5, "Success@1": 0, "Rprec": 0.5})
+    assert compute("Judged@10", ["soil.pdf#p7"], ()) is None
+    assert compute("AP", ["soil.pdf#p7"], ()) == 0
+    assert compute("AP", ["soil.pdf#p7"], error=FAILURE) == 0
+    assert compute("AP", []) is None
+
+
+def test_grades_are_honoured():
+    asked = question(gold=("a", "b"), relevance={"a": 1, "b": 3, "c": 0, "d": -1})
+    answered = prediction("1", "x", tuple(passage(name) for name in "cab"))
+    (value,) = parse_metric("nDCG@3").compute([asked], [answered])
+    assert value == pytest.approx((1 / math.log2(3) + 3 / math.log2(4)) / (3 + 1 / math.log2(3)))
+    assert parse_metric("P(rel=2)@3").compute([asked], [answered]) == [pytest.approx(1 / 3)]
+    assert parse_metric("ndcg@3").compute([asked], [answered]) == [value]
+    assert parse_metric("Judged@3").compute([asked], [answered]) == [1]
+    assert parse_metric("AP").compute([question(relevance={"a": 0})], [answered]) == [None]
+
+
+def test_pages_whatever_the_gold_ids_are():
+    # of the first page two passages are gold, with different grades: a page takes the higher one
+    graded = question(relevance={"soil.pdf#p3.c1": 2, "soil.pdf#p3.c9": 1, "soil.pdf#p7.c0": 1})
+    answered = prediction("1", "x", CHUNKS)
+    assert parse_metric("recall@2").compute([graded], [answered]) == [pytest.approx(1 / 3)]
+    assert parse_metric("pages.recall@2").compute([graded], [answered]) == [0.5]
+    assert parse_metric("pages.recall@3").compute([graded], [answered]) == [1]
+    assert parse_metric("pages.P(rel=2)@1").compute([graded], [answered]) == [1]

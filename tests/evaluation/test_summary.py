@@ -54,9 +54,11 @@ def test_json_is_strict_and_complete():
     assert content["questions"] == 4
     assert content["failures"] == 1
     assert content["confidence"] == 0.95
-    assert set(content["metrics"]["em"]) == {"value", "low", "high", "n", "excluded"}
+    assert set(content["metrics"]["em"]) == {"value", "low", "high", "n", "excluded", "failures"}
     assert content["types"]["table"]["metrics"]["recall@5"]["value"] is None
-    assert set(content) == {"questions", "failures", "metrics", "confidence", "flags", "types"}
+    assert content["quality"] == [str(metric) for metric in METRICS if metric.needs]
+    groups = {"types", "curves", "stages", "judges"}
+    assert set(content) == groups | {"questions", "failures", "metrics", "confidence", "quality", "flags"}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from encoders_of_lists import FakeMultiVector, FakeSparse
 from index_fakes import CountingEncoder, FakeEncoder
+from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
+from ragkit.documents.loaders import DocumentLoader
 from ragkit.errors import InputError
 from ragkit.index import DenseSettings, LearnedSparseSettings, LocalIndex, MultiVectorSettings, SparseSettings
 from ragkit.index.build import MOST_HOLES
@@ -152,14 +154,53 @@ def test_the_earliest_file_keeps_an_id_as_files_come_and_go(tmp_path, write_rows
     assert texts == found("3")[1] == {"row of rows"} and "earlier document" not in str(index.report)
 
 
-def test_readers_find_all_the_old_or_all_the_new(ready, make, write_rows, tmp_path):
-    """A reader keeps its build while two more are published, and never sees a mixture."""
+def test_an_open_reader_keeps_its_build_whatever_is_published(ready, make, write_rows):
     old = rankings(ready)
-    write_rows({"one": "wheat and rust", "two": "silo"})
-    prepared(make())
-    assert rankings(ready) == old
+    for number in range(3):
+        write_rows({"one": f"wheat and rust {number}", "two": f"silo {number}"})
+        prepared(make())
+        assert rankings(ready) == old
+    assert not ready.report.folder.exists()
     ready.close()
-    assert {row[1] for row in rankings(ready)[0]} == {"one", "two"}
+    assert {row[1:] for row in rankings(ready)[0]} == {("one", "wheat and rust 2"), ("two", "silo 2")}
+
+
+class Loader(BaseLoader):
+    """Hands out what `texts` holds now."""
+
+    def __init__(self):
+        self.texts, self.asked = {"a": "wheat", "b": "rust"}, 0
+
+    def lazy_load(self):
+        self.asked += 1
+        yield from (Document(id=name, page_content=text) for name, text in self.texts.items())
+
+
+def test_loaders_are_asked_once_and_when_told(tmp_path, write_rows, counted):
+    loader = Loader()
+    write_rows({"c": "a silo", "b": "of a file"})
+
+    def make(name="mine"):
+        return LocalIndex(
+            documents=("*.jsonl",),
+            base=tmp_path,
+            loaders=(DocumentLoader.wrap(loader, name),),
+            path=tmp_path / "index",
+            dense=DenseSettings(encoder=CountingEncoder()),
+        )
+
+    index = prepared(make())
+    assert index.report.passages == 3 and "'b' belongs to an earlier document" in str(index.report)
+    loader.texts = {"a": "wheat", "d": "frost"}
+    write_rows({"c": "another silo"})
+    counted.clear()
+    assert prepared(index).report.passages == 3  # the loader had to be asked for the `b` that the file no longer has
+    assert counted == ["another silo", "frost"] and loader.asked == 2
+    loader.texts["e"] = "leaf"
+    assert not prepared(make()).report.built and loader.asked == 2
+    index.prepare(lambda *step: None, reload=True)
+    assert index.report.reasons == ("loaders are asked again",) and index.report.passages == 4
+    assert prepared(make("another name")).report.continued and loader.asked == 4
 
 
 SCRIPT = Path(__file__).with_name("index_fakes.py")

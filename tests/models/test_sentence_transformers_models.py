@@ -7,7 +7,11 @@ from ragkit.engine.batching import execute_in_batches
 from ragkit.engine.calls import Request
 from ragkit.errors import InputError, RagkitError
 from ragkit.models.embedded import locate
-from ragkit.models.sentence_transformers_models import CrossEncoderReranker, SentenceTransformerEncoder
+from ragkit.models.sentence_transformers_models import (
+    CrossEncoderEntailment,
+    CrossEncoderReranker,
+    SentenceTransformerEncoder,
+)
 
 pytestmark = pytest.mark.models
 
@@ -111,3 +115,33 @@ def test_reranker_scores_equal_those_of_sentence_transformers(cross_encoder, tmp
 def test_a_classifier_is_no_reranker(cross_encoder):
     with pytest.raises(InputError, match="3 scores per pair"):
         asyncio.run(CrossEncoderReranker(model=cross_encoder[3], device="cpu").score("q", "t"))
+
+
+def test_entailment_equals_the_softmax_of_sentence_transformers(cross_encoder):
+    from sentence_transformers import CrossEncoder
+
+    labels = ("Contradiction", "entailment", "neutral")
+    nli = CrossEncoderEntailment(model=cross_encoder[3], labels=labels, device="cpu", dtype="float32", max_batch_size=2)
+    pairs = [("clay holds water", text) for text in TEXTS]
+    found = answer(nli, "entail", [{"premise": premise, "hypothesis": text} for premise, text in pairs])
+    raw = CrossEncoder(cross_encoder[3], device="cpu").predict(pairs, apply_softmax=True)
+    for reply, row in zip(found, raw, strict=True):
+        by_name = dict(zip(("contradiction", "entailment", "neutral"), row, strict=True))
+        assert {name: np.exp(value) for name, value in reply.value["logprobs"].items()} == pytest.approx(
+            by_name, abs=1e-5
+        )
+        assert reply.value["label"] == max(by_name, key=by_name.get)
+    choice = asyncio.run(nli.entail("clay holds water", "clay is dry"))
+    assert sum(choice.probability(name) for name in by_name) == pytest.approx(1)
+    assert (
+        nli.fingerprint() != CrossEncoderEntailment(model=cross_encoder[3], device="cpu", dtype="float32").fingerprint()
+    )
+
+
+def test_outputs_without_a_known_meaning_are_refused(cross_encoder):
+    with pytest.raises(InputError, match="3 outputs, called LABEL_0, LABEL_1, LABEL_2: exactly one has to be called"):
+        asyncio.run(CrossEncoderEntailment(model=cross_encoder[3], device="cpu").entail("p", "h"))
+    with pytest.raises(InputError, match="1 outputs"):
+        asyncio.run(
+            CrossEncoderEntailment(model=cross_encoder[1], labels=("a", "entailment"), device="cpu").entail("p", "h")
+        )

@@ -162,7 +162,7 @@ def _lines(blocks: list[dict[str, Any]], turn: int) -> Iterator[Line]:
                 if count > most:
                     size, most = span["size"], count
             straight = max(map(abs, line["dir"])) > 0.98 and _turn_of(line["dir"]) == turn
-            yield Line(line["bbox"], text, round(size, 1), bold >= 0.9 * letters, number, straight, starts_bold)
+            yield Line(line["bbox"], text, round(size, 1), bold >= 0.97 * letters, number, straight, starts_bold)
 
 
 def _is_bold(span: dict[str, Any]) -> bool:

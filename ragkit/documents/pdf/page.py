@@ -1,5 +1,6 @@
 """One page, taken apart: its tables and figures with their captions, and the lines of text that are left."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,8 @@ from ragkit.documents.pdf.geometry import contains, share_inside, union
 from ragkit.documents.pdf.settings import PdfSettings
 from ragkit.documents.pdf.tables import find_tables
 from ragkit.documents.pdf.text import is_garbage
+
+_CAPTION_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,9 @@ def take_apart(pymupdf: Any, page: Any, number: int, settings: PdfSettings, reco
     boxes = find_figures(content, [table.box for table in tables], captions) if settings.figures else []
     kept = {position for caption in captions for position in caption.lines}
     for box in sorted(boxes, key=lambda box: (box[1], box[0])):
-        caption = _take(free, box, ("figure",)) or _take(free, box, ("table",))
+        caption = (
+            _take(free, box, ("figure",)) or _take(free, box, ("table",)) or _unnumbered(content, box, used | kept)
+        )
         inside = [position for position, line in lines if position not in used | kept and contains(box, line.box)]
         used |= set(inside)
         used |= set(caption.lines) if caption else set()
@@ -106,6 +111,26 @@ def _take(captions: list[Caption], box: Box, kinds: tuple[CaptionKind, ...]) -> 
     if caption:
         captions.remove(caption)
     return caption
+
+
+def _unnumbered(content: Content, box: Box, used: set[int]) -> Caption | None:
+    """Return up to three lines of small print right below a picture, no wider than it."""
+    sizes: Counter[float] = Counter()
+    for line in content.lines:
+        sizes[line.size] += len(line.text)
+    usual = sizes.most_common(1)[0][0] if sizes else 0.0
+    found: list[int] = []
+    bottom = box[3]
+    for position, line in sorted(enumerate(content.lines), key=lambda placed: placed[1].box[1]):
+        x0, top, x1, low = line.box
+        beside = box[0] - 6 <= x0 and x1 <= box[2] + 6
+        if beside and line.upright and position not in used and -3 <= top - bottom < 12 and top > box[3] - 3:
+            if line.size > usual - 0.4 or len(found) == _CAPTION_LINES:
+                break
+            found.append(position)
+            bottom = max(bottom, low)
+    boxes = [content.lines[position].box for position in found]
+    return Caption("figure", union(boxes), tuple(found)) if found else None
 
 
 def _text(content: Content, caption: Caption | None) -> str:

@@ -50,14 +50,15 @@ def plain_pages(pymupdf: Any, pdf: Any, file: SourceFile, report: IngestReport, 
                 _note(report, file, number, recognised=text is not None)
                 found = page.get_text("blocks", textpage=text, sort=False) if text else []
                 rotation = 0
-            width, height = page.cropbox.width, page.cropbox.height
+            width, height = (page.cropbox.width, page.cropbox.height) if rotation else (0.0, 0.0)
         except failures(pymupdf) as error:
             report.skip(f"{file.id}, page {number}", f"damaged: {one_line(error)}")
             continue
         blocks: list[tuple[Box, str]] = []
         for x0, y0, x1, y1, text, _, kind in found:
             if kind == 0 and (clean := normalised(text)):
-                left, top, right, bottom = turned((x0, y0, x1, y1), rotation, width, height)
+                box = (x0, y0, x1, y1)
+                left, top, right, bottom = turned(box, rotation, width, height) if rotation else box
                 blocks.append(((round(left, 1), round(top, 1), round(right, 1), round(bottom, 1)), clean))
         read.append((number, blocks))
     mender = Mender(text for _, blocks in read for _, text in blocks)

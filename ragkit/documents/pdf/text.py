@@ -4,11 +4,14 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import pairwise
 
 from ragkit.documents.text import clean
 
 _LINE_END_HYPHEN = re.compile(r"(\w+)[-\u2010\u00ad]\n(\w+)")
-_HYPHENATED = re.compile(r"\w+[-\u2010]\w+")
+_UNSTORABLE = re.compile("[\ud800-\udfff]")
+_AROUND = ".,;:!?()[]\"'\u2018\u2019\u201c\u201d"
+_ITEM = re.compile(r"(?:[•●○▪■□◦➢✓–—*]|\(?(?:\d{1,2}|[a-z])[.)])\s")
 _WRAPPED_LINE = 30
 # Word writes its bullets in Symbol and Wingdings, which have no Unicode mapping.
 _BULLETS = str.maketrans("\uf0b7\uf0a7\uf0d8", "••➢")
@@ -21,21 +24,23 @@ _LEAST_PART = 4
 def normalised(text: str) -> str:
     """Return lines in NFKC (ligatures apart, full-width forms plain), without blank lines and rows of dots."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", clean(text)).translate(_BULLETS)
-    elif "\0" in text:
+        text = unicodedata.normalize("NFKC", clean(text) if _UNSTORABLE.search(text) else text)
+        if "\uf0b7" in text or "\uf0a7" in text or "\uf0d8" in text:
+            text = text.translate(_BULLETS)
+    if "\0" in text:
         text = clean(text)
     if "....." in text or ". . . ." in text:
         text = _LEADER.sub(" ... ", text)
-    lines = (" ".join(line.split()) for line in text.splitlines())
-    return "\n".join(line for line in lines if line)
+    return "\n".join([joined for line in text.splitlines() if (joined := " ".join(line.split()))])
 
 
 def is_garbage(text: str) -> bool:
     """Say whether a page's text is too short to be read, or mostly of characters that stand for nothing."""
-    letters = "".join(text.split())
-    if len(letters) < _LEAST_LETTERS:
-        return True
-    return not letters.isascii() and len(_GARBAGE.findall(letters)) > 0.3 * len(letters)
+    if text.isascii():
+        return len(text) < 10 * _LEAST_LETTERS and len("".join(text.split())) < _LEAST_LETTERS
+    odd = len(_GARBAGE.findall(text))
+    letters = len(text) - text.count(" ") - text.count("\n")
+    return letters < _LEAST_LETTERS or odd > 0.3 * letters
 
 
 class Mender:
@@ -50,21 +55,19 @@ class Mender:
         self._texts = list(texts)
 
     @cached_property
-    def _hyphenated(self) -> frozenset[str]:
-        return frozenset(
-            word.lower().replace("\u2010", "-")
-            for text in self._texts
-            if "-" in text or "\u2010" in text
-            for word in _HYPHENATED.findall(text)
-        )
+    def _words(self) -> frozenset[str]:
+        return frozenset("\n".join(self._texts).lower().replace("\u2010", "-").split())
 
     @cached_property
-    def _words(self) -> frozenset[str]:
-        return frozenset(word.strip(".,;:()") for text in self._texts for word in text.lower().split())
+    def _hyphenated(self) -> frozenset[str]:
+        parts = [word.strip(_AROUND).split("-") for word in self._words if "-" in word]
+        return frozenset(f"{left}-{right}" for word in parts for left, right in pairwise(word) if left and right)
 
     def words(self, text: str) -> str:
         """Join the words that a line end parts."""
-        return _LINE_END_HYPHEN.sub(self._join, text) if "\n" in text else text
+        if "-\n" in text or "\u2010\n" in text or "\u00ad\n" in text:
+            return _LINE_END_HYPHEN.sub(self._join, text)
+        return text
 
     def paragraph(self, text: str) -> str:
         """Join words, and each line with the next where it ends at the right margin.
@@ -75,9 +78,12 @@ class Mender:
             return text
         lines = text.split("\n")
         full = max(_WRAPPED_LINE, 0.7 * max(map(len, lines)))
-        # A hyphen is judged with the line end behind it, a full line by its length with the hyphen.
-        joined = "".join(line + ("\n" if len(line) < full or line[-1:] in "-\u2010\u00ad" else " ") for line in lines)
-        return self.words(joined).strip()
+        joined = [lines[0]]
+        for line, following in pairwise(lines):
+            # A hyphen is judged with the line end behind it; the items of a list stay apart.
+            ends = len(line) < full or line[-1] in "-\u2010\u00ad" or _ITEM.match(following)
+            joined += ("\n" if ends else " ", following)
+        return self.words("".join(joined))
 
     def line(self, text: str) -> str:
         """Join words, and make one line of it."""

@@ -1,6 +1,21 @@
-"""Metrics: one file per family. A metric is a value that is written like `em`, `f1` or `recall@5`."""
+"""Metrics: one file per family. A metric is a value that is written like `em`, `recall@5` or `aurc(of=f1)`."""
 
-from ragkit.evaluation.metrics import answers, cost, ranking
-from ragkit.evaluation.metrics.base import Metric, PerQuestion, parse_metric
+from ragkit.evaluation.metrics import abstention, answers, cost, lists, native, numbers, ranking, support, text
+from ragkit.evaluation.metrics.base import Metric, PerQuestion, Whole
+from ragkit.evaluation.metrics.parse import parse_metric
 
-__all__ = ["Metric", "PerQuestion", "answers", "cost", "parse_metric", "ranking"]
+__all__ = [
+    "Metric",
+    "PerQuestion",
+    "Whole",
+    "abstention",
+    "answers",
+    "cost",
+    "lists",
+    "native",
+    "numbers",
+    "parse_metric",
+    "ranking",
+    "support",
+    "text",
+]

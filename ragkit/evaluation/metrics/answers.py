@@ -4,13 +4,14 @@ import re
 import string
 from abc import abstractmethod
 from collections import Counter
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import ClassVar
 
 from typing_extensions import override
 
 from ragkit.engine.registry import metrics
-from ragkit.evaluation.metrics.base import PerQuestion
-from ragkit.evaluation.prediction import PredictionRow, abstained
+from ragkit.evaluation.metrics.base import Needs, PerQuestion
+from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
 
 SQUAD = "Rajpurkar et al. 2016, arXiv 1606.05250, and Rajpurkar et al. 2018, arXiv 1806.03822 (evaluate-v2.0.py)"
@@ -28,35 +29,63 @@ def normalise(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
+def overlap(found: Counter[str], gold: Counter[str]) -> tuple[float, float]:
+    """Return precision and recall of what was found, counted with multiplicity; 0 of nothing."""
+    same = (found & gold).total()
+    return (same / found.total() if found else 0.0), (same / gold.total() if gold else 0.0)
+
+
+def harmonic(precision: float, recall: float) -> float:
+    """Return F1, the harmonic mean of precision and recall."""
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
 class AnswerMetric(PerQuestion):
     """The best agreement of the answer with any of the gold answers, from 0 to 1.
 
-    As in SQuAD 2.0, an unanswerable question scores 1 for an abstention and 0 for any answer, and gold answers of
-    which the normalisation leaves nothing count only when there is no other. A failure, or an abstention on an
-    answerable question, scores 0. A question without gold answers has no value.
+    As in SQuAD 2.0, an unanswerable question scores 1 for no answer and 0 for any answer. A failure scores 0. A
+    question without gold answers has no value.
     """
 
-    needs: ClassVar[Literal["answers", "supporting_ids"] | None] = "answers"
+    needs: ClassVar[Needs | None] = "answers"
+
+    @override
+    def score(self, question: Question, prediction: PredictionRow) -> float | None:
+        if question.answerable and not question.answers:
+            return None
+        if prediction["error"]:
+            return 0.0
+        answer = prediction["answer"] or ""
+        if not question.answerable:
+            return float(not normalise(answer))
+        return self.best(answer, question.answers)
+
+    @abstractmethod
+    def best(self, answer: str, golds: Sequence[str]) -> float | None:
+        """Return how well an answer, empty for an abstention, agrees with the gold answer it agrees with best.
+
+        None when the metric says nothing about such gold answers.
+        """
+
+
+class NormalisedMetric(AnswerMetric):
+    """An answer metric over normalised texts.
+
+    As in SQuAD 2.0, gold answers of which the normalisation leaves nothing count only when there is no other.
+    """
 
     @abstractmethod
     def agreement(self, answer: str, gold: str) -> float:
         """Return how well a normalised answer agrees with one normalised gold answer."""
 
     @override
-    def score(self, question: Question, prediction: PredictionRow) -> float | None:
-        if not question.answerable:
-            return float(abstained(prediction))
-        if not question.answers:
-            return None
-        answer = prediction["answer"]
-        if prediction["error"] or answer is None or not answer.strip():
-            return 0.0
-        golds = [gold for gold in map(normalise, question.answers) if gold] or [""]
-        return max(self.agreement(normalise(answer), gold) for gold in golds)
+    def best(self, answer: str, golds: Sequence[str]) -> float | None:
+        normalised = normalise(answer)
+        return max(self.agreement(normalised, gold) for gold in [g for g in map(normalise, golds) if g] or [""])
 
 
 @metrics.register("em")
-class ExactMatch(AnswerMetric):
+class ExactMatch(NormalisedMetric):
     """1 if the answer equals a gold answer after normalisation."""
 
     name: ClassVar[str] = "em"
@@ -68,7 +97,7 @@ class ExactMatch(AnswerMetric):
 
 
 @metrics.register("f1")
-class TokenF1(AnswerMetric):
+class TokenF1(NormalisedMetric):
     """Harmonic mean of the precision and recall of the answer's words, counted with multiplicity."""
 
     name: ClassVar[str] = "f1"
@@ -79,8 +108,7 @@ class TokenF1(AnswerMetric):
         words, gold_words = answer.split(), gold.split()
         if not words or not gold_words:
             return float(words == gold_words)
-        same = (Counter(words) & Counter(gold_words)).total()
-        return 2 * same / (len(words) + len(gold_words))
+        return harmonic(*overlap(Counter(words), Counter(gold_words)))
 
 
 @metrics.register("hotpot_f1")
@@ -95,14 +123,18 @@ class HotpotF1(TokenF1):
 
     @override
     def agreement(self, answer: str, gold: str) -> float:
+        return harmonic(*self.precision_and_recall(answer, gold))
+
+    def precision_and_recall(self, answer: str, gold: str) -> tuple[float, float]:
+        """Return precision and recall of the words of a normalised answer, both 0 where the rule says so."""
         closed = {"yes", "no", "noanswer"}
         if answer != gold and (answer in closed or gold in closed):
-            return 0.0
-        return super().agreement(answer, gold) if gold else 0.0
+            return 0.0, 0.0
+        return overlap(Counter(answer.split()), Counter(gold.split()))
 
 
 @metrics.register("hit")
-class Hit(AnswerMetric):
+class Hit(NormalisedMetric):
     """1 if a gold answer occurs in the answer as a run of whole words, after normalisation.
 
     PopQA's accuracy, on words instead of characters: 'no' does not occur in 'known'.
@@ -114,15 +146,3 @@ class Hit(AnswerMetric):
     @override
     def agreement(self, answer: str, gold: str) -> float:
         return float(f" {gold} " in f" {answer} ")
-
-
-@metrics.register("abstained")
-class Abstained(PerQuestion):
-    """1 if the pipeline gave no answer; a failure is not an abstention and counts 0."""
-
-    name: ClassVar[str] = "abstained"
-    source: ClassVar[str] = SQUAD
-
-    @override
-    def score(self, question: Question, prediction: PredictionRow) -> float | None:
-        return float(abstained(prediction))

@@ -3,12 +3,13 @@
 Calls that the cache answered are included, and a failed question counts with what it used until it failed.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from typing_extensions import override
 
 from ragkit.engine.registry import metrics
-from ragkit.evaluation.metrics.base import PerQuestion
+from ragkit.evaluation.metrics.base import Metric, PerQuestion
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
 
@@ -27,6 +28,19 @@ class Searches(PerQuestion):
         return float(prediction["usage"]["searches"])
 
 
+@metrics.register("retriever_calls")
+class RetrieverCalls(PerQuestion):
+    """Calls of an index or of the web; one search of a hybrid retriever makes two, one per part of the index."""
+
+    name: ClassVar[str] = "retriever_calls"
+    source: ClassVar[str] = METER
+
+    @override
+    def score(self, question: Question, prediction: PredictionRow) -> float | None:
+        calls = prediction["usage"].get("retriever_calls")
+        return None if calls is None else float(calls)
+
+
 @metrics.register("model_calls")
 class ModelCalls(PerQuestion):
     """Calls of a language model."""
@@ -39,6 +53,30 @@ class ModelCalls(PerQuestion):
         return float(prediction["usage"]["model_calls"])
 
 
+@metrics.register("prompt_tokens")
+class PromptTokens(PerQuestion):
+    """Tokens of the prompts of all language-model calls."""
+
+    name: ClassVar[str] = "prompt_tokens"
+    source: ClassVar[str] = METER
+
+    @override
+    def score(self, question: Question, prediction: PredictionRow) -> float | None:
+        return float(prediction["usage"]["prompt_tokens"])
+
+
+@metrics.register("completion_tokens")
+class CompletionTokens(PerQuestion):
+    """Tokens that language models wrote."""
+
+    name: ClassVar[str] = "completion_tokens"
+    source: ClassVar[str] = METER
+
+    @override
+    def score(self, question: Question, prediction: PredictionRow) -> float | None:
+        return float(prediction["usage"]["completion_tokens"])
+
+
 @metrics.register("tokens")
 class Tokens(PerQuestion):
     """Prompt and completion tokens of all language-model calls together."""
@@ -49,3 +87,19 @@ class Tokens(PerQuestion):
     @override
     def score(self, question: Question, prediction: PredictionRow) -> float | None:
         return float(prediction["usage"]["prompt_tokens"] + prediction["usage"]["completion_tokens"])
+
+
+@metrics.register("cost")
+class Cost(Metric):
+    """Money for language-model calls, in the currency of the models' prices; models without a price cost nothing.
+
+    No value where no model of the run has a price (`price: {input: ..., output: ...}`, per million tokens).
+    """
+
+    name: ClassVar[str] = "cost"
+    source: ClassVar[str] = METER
+
+    @override
+    def compute(self, questions: Sequence[Question], predictions: Sequence[PredictionRow]) -> list[float | None]:
+        known = any("cost" in prediction["usage"] for prediction in predictions)
+        return [prediction["usage"].get("cost", 0.0 if known else None) for prediction in predictions]

@@ -16,7 +16,7 @@ from ragkit.index.dense.facts import VECTORS, DenseFacts
 from ragkit.index.dense.flat_file import known_layout, write_flat
 from ragkit.index.dense.library import flat_vectors, is_flat, layers, load_faiss, reason
 from ragkit.index.dense.settings import DenseSettings
-from ragkit.index.dense.shards import SHARD, Shard, dimension_of, embed_shards
+from ragkit.index.dense.shards import SHARD, Shard, embed_shards
 from ragkit.index.part import Growth
 
 _SEED = 0
@@ -36,22 +36,31 @@ def build_dense(settings: DenseSettings, growth: Growth, folder: Path) -> dict[s
     """
     folder.mkdir(parents=True, exist_ok=True)
     before = DenseFacts.load(growth.previous) if growth.previous else None
-    if (
-        before
-        and growth.kept is not None
-        and not _is_written_straight(make(settings.factory, before.dimension, settings.metric))
-    ):
+    if before and growth.kept is not None and not _is_written_straight(settings, before.dimension):
         growth, before = replace(growth, previous=None, start=0, kept=None), None  # codes and graphs cannot be picked
-    if growth.previous and growth.kept is None and growth.start == len(growth.texts):
+    if growth.previous and before and growth.kept is None and growth.start == len(growth.texts):
         shutil.copyfile(growth.previous / VECTORS, folder / VECTORS)
-        assert before is not None  # noqa: S101 - read above
         before.save(folder)
         return asdict(before)
+    shards, dimension = _embedded(settings, growth, before.dimension if before else None)
+    index = make(settings.factory, dimension, settings.metric)
+    if _is_written_straight(settings, dimension):
+        _write_flat(index, growth, shards, folder / VECTORS)
+    else:
+        load_faiss().write_index(_filled(settings, index, growth, shards), str(folder / VECTORS))
+    _verify(settings, folder / VECTORS, dimension, len(growth.texts))
+    longest = 1.0 if settings.metric == "cosine" else max((_longest(s, dimension) for s in shards), default=0.0)
+    facts = DenseFacts(dimension, max(longest, before.longest if before else 0.0))
+    facts.save(folder)
+    return asdict(facts)
+
+
+def _embedded(settings: DenseSettings, growth: Growth, dimension: int | None) -> tuple[list[Shard], int]:
+    """Embed what is new, and check that its vectors have one dimension: the one given, if any."""
     shards: list[Shard] = []
-    dimension = before.dimension if before else None
     for shard in embed_shards(settings, growth):
         shards.append(shard)
-        found = dimension_of(shards[-1:])
+        found = shard.dimension
         if dimension is None and found is not None:
             # Whether the factory fits is known now, and not only after hours of embedding.
             check_training(settings.factory, make(settings.factory, found, settings.metric), len(growth.texts))
@@ -63,19 +72,11 @@ def build_dense(settings: DenseSettings, growth: Growth, folder: Path) -> dict[s
             )
     if dimension is None:
         raise RagkitError("there are no passages to embed")
+    return shards, dimension
+
+
+def _is_written_straight(settings: DenseSettings, dimension: int) -> bool:
     index = make(settings.factory, dimension, settings.metric)
-    if _is_written_straight(index):
-        _write_flat(index, growth, shards, folder / VECTORS)
-    else:
-        _write(_filled(settings, index, growth, shards), folder / VECTORS)
-    _verify(settings, folder / VECTORS, dimension, len(growth.texts))
-    longest = max((_longest(shard, dimension) for shard in shards), default=0.0)
-    facts = DenseFacts(dimension, max(longest, before.longest if before else 0.0))
-    facts.save(folder)
-    return asdict(facts)
-
-
-def _is_written_straight(index: Any) -> bool:
     return is_flat(load_faiss(), index) and known_layout(load_faiss(), index)
 
 
@@ -85,8 +86,7 @@ def _write_flat(empty: Any, growth: Growth, shards: Sequence[Shard], path: Path)
 
     def earlier() -> Iterator[Vectors]:
         if growth.previous:
-            index = faiss.read_index(str(growth.previous / VECTORS), faiss.IO_FLAG_MMAP_IFC)
-            vectors = flat_vectors(faiss, index)
+            vectors = flat_vectors(faiss, _continued(growth.previous, growth, faiss.IO_FLAG_MMAP_IFC))
             for first in range(0, growth.start, SHARD):
                 rows = slice(first, min(first + SHARD, growth.start))
                 yield vectors[rows] if growth.kept is None else vectors[growth.kept[rows]]
@@ -99,11 +99,7 @@ def _filled(settings: DenseSettings, index: Any, growth: Growth, shards: Sequenc
     """Return the index with all vectors, in memory: trained and filled, or the earlier one with the new ones added."""
     faiss = load_faiss()
     if growth.previous:
-        index = faiss.read_index(str(growth.previous / VECTORS))
-        if index.ntotal != growth.start:
-            raise InputError(
-                f"{growth.previous / VECTORS} holds {index.ntotal} vectors, {growth.start} are expected; rebuild it"
-            )
+        index = _continued(growth.previous, growth)
     elif not index.is_trained:
         train(settings.factory, index, _sample(settings, index, shards))
     _reserve(faiss, index, len(growth.texts))
@@ -114,6 +110,14 @@ def _filled(settings: DenseSettings, index: Any, growth: Growth, shards: Sequenc
             raise InputError(
                 f"index.dense.factory '{settings.factory}' cannot be filled piece by piece: {reason(error)}"
             ) from None
+    return index
+
+
+def _continued(folder: Path, growth: Growth, flags: int = 0) -> Any:
+    """Return the index of an earlier build."""
+    index = load_faiss().read_index(str(folder / VECTORS), flags)
+    if growth.kept is None and index.ntotal != growth.start:
+        raise InputError(f"{folder / VECTORS} holds {index.ntotal} vectors, {growth.start} are expected; rebuild it")
     return index
 
 
@@ -138,10 +142,6 @@ def _reserve(faiss: Any, index: Any, count: int) -> None:
             used = layer.codes.size()
             layer.codes.resize(count * layer.code_size)
             layer.codes.resize(used)
-
-
-def _write(index: Any, path: Path) -> None:
-    load_faiss().write_index(index, str(path))
 
 
 def _verify(settings: DenseSettings, path: Path, dimension: int, count: int) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ragkit.errors import InputError, RagkitError
 from ragkit.index.dense.backend import Backend, FaissCpu, FaissGpu
-from ragkit.index.dense.embedding import Vectors, checked, unit
+from ragkit.index.dense.embedding import Vectors, scale
 from ragkit.index.dense.facts import VECTORS, DenseFacts
 from ragkit.index.dense.library import flat_vectors, is_flat, load_faiss
 from ragkit.index.dense.parameters import apply_parameters
@@ -69,20 +69,28 @@ class DenseIndex:
         """Return the k best passages of each query vector, fewer if fewer match.
 
         Raises:
-            RagkitError: a vector has another dimension than the index, or holds NaN.
+            RagkitError: a vector has another dimension than the index, or holds NaN, or `allowed` has another length.
         """
         if not len(queries):
             return []
-        vectors = [checked(query, "the query") for query in queries]
-        for vector in vectors:
-            if vector.size != self._index.d:
-                raise RagkitError(f"the query has {vector.size} dimensions, the index {self._index.d}")
+        dimension = self._index.d
+        rows = [np.asarray(query, dtype=np.float32) for query in queries]
+        for row in rows:
+            if row.shape != (dimension,):
+                raise RagkitError(f"the query has {row.size} dimensions, the index {dimension}")
+        stacked = np.stack(rows)
+        lengths = np.einsum("qd,qd->q", stacked, stacked)
+        if not np.isfinite(lengths).all():
+            raise RagkitError("the vector of a query holds NaN or infinity")
+        longest = float(lengths.max()) ** 0.5
         if self._settings.metric == "cosine":
-            vectors = [unit(vector) for vector in vectors]
-        stacked = np.stack(vectors)
+            scale(stacked)
+            longest = 1.0
+        if allowed is not None and len(allowed) != self._index.ntotal:
+            raise RagkitError(f"the filter is for {len(allowed)} passages, the index holds {self._index.ntotal}")
         if self._vectors is None:
             return rank(self._backend, stacked, k, allowed, self._index.ntotal)
-        return rank(self._backend, stacked, k, allowed, self._index.ntotal, self._rescore, self._tolerance(stacked))
+        return rank(self._backend, stacked, k, allowed, self._index.ntotal, self._rescore, self._tolerance(longest))
 
     def _rescore(self, queries: Vectors, positions: NDArray[np.int64]) -> Vectors:
         """Score pairs one by one: the same digits in any batch."""
@@ -96,13 +104,16 @@ class DenseIndex:
         )
         return -scores if squared else scores
 
-    def _tolerance(self, queries: Vectors) -> float:
-        """Return how far the backend's scores may be off: rounding errors of a sum of `dimension` products."""
-        longest = float(np.sqrt(np.einsum("qd,qd->q", queries, queries).max()))
+    def _tolerance(self, longest: float) -> float:
+        """Return how far the backend's scores may be off, given the length of the longest query.
+
+        In float32 these are the rounding errors of a sum of `dimension` products, in float16 those of its terms.
+        """
         # The squared distance is found as |q|^2 + |x|^2 - 2qx, which leaves the errors of the largest of them.
-        scale = (longest + self._longest) ** 2 if self._settings.metric == "l2" else longest * self._longest
-        step = 2.0**-11 if self._backend.precision_used == "float16" else 2.0**-23
-        return 4 * step * (1.0 if self._backend.precision_used == "float16" else np.sqrt(self._index.d)) * scale
+        magnitude = (longest + self._longest) ** 2 if self._settings.metric == "l2" else longest * self._longest
+        if self._backend.precision_used == "float16":
+            return 4 * 2.0**-11 * magnitude
+        return float(4 * 2.0**-23 * self._index.d**0.5 * magnitude)
 
 
 def _backend(index: Any, vectors: Vectors | None, settings: DenseSettings) -> Backend:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.errors import InputError, need
-from ragkit.index.dense.embedding import Vectors, unit
+from ragkit.index.dense.embedding import Vectors, scale
 from ragkit.index.dense.factory import make, train
 from ragkit.index.dense.parameters import apply_parameters
 from ragkit.index.dense.settings import Metric, Precision
@@ -191,9 +191,9 @@ def _fits(row: PlanRow, n: int, machine: Machine) -> dict[str, bool | None]:
 
 def _recalls(sample: Vectors, metric: Metric) -> list[float | None]:
     """Return the recall@10 of each row's kind, as large as the sample asks for."""
-    vectors = np.ascontiguousarray(sample, dtype=np.float32)
+    vectors = np.array(sample, dtype=np.float32)  # a copy
     if metric == "cosine":
-        vectors = np.stack([unit(vector) for vector in vectors])
+        scale(vectors)
     chosen = np.random.default_rng(_SEED).permutation(len(vectors))
     asked = min(_QUERIES, len(vectors) // 10)
     queries, others = vectors[chosen[:asked]], vectors[chosen[asked:]]

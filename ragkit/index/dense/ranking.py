@@ -90,8 +90,9 @@ def _order(
     exact = scores if rescore is None else rescore(queries, positions)
     exact = np.where(valid, exact, -np.inf)
     order = np.lexsort((positions, -exact), axis=-1)[:, :k]
-    exact, positions = np.take_along_axis(exact, order, -1), np.take_along_axis(positions, order, -1)
-    lengths = np.take_along_axis(valid, order, -1).sum(axis=1)
+    rows = np.arange(len(queries))[:, None]
+    exact, positions = exact[rows, order], positions[rows, order]
+    lengths = np.minimum(valid.sum(axis=1), k)
     settled = complete | ((lengths == k) & (exact[:, -1] > worst + tolerance))
-    rows = zip(positions.tolist(), exact.tolist(), lengths.tolist(), strict=True)
-    return [list(zip(places, values, strict=True))[:length] for places, values, length in rows], settled
+    columns = zip(positions.tolist(), exact.tolist(), lengths.tolist(), strict=True)
+    return [list(zip(places[:length], values[:length], strict=True)) for places, values, length in columns], settled

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit.errors import RagkitError
-from ragkit.index.dense.embedding import Vectors, embed_passages, unit
+from ragkit.index.dense.embedding import Vectors, embed_passages, scale
 from ragkit.index.dense.settings import DenseSettings
 from ragkit.index.part import Growth
 
@@ -31,6 +30,13 @@ class Shard(NamedTuple):
     live: NDArray[np.bool_]
     path: Path | None
 
+    @property
+    def dimension(self) -> int | None:
+        """Of the vectors; None where no passage is live."""
+        if self.path is None:
+            return None
+        return int(np.load(self.path, mmap_mode="r", allow_pickle=False).shape[1])
+
     def read(self, dimension: int) -> Vectors:
         """Return the vectors by position, zeros where the passage was deleted."""
         vectors = np.zeros((len(self.live), dimension), dtype=np.float32)
@@ -46,7 +52,7 @@ def embed_shards(settings: DenseSettings, growth: Growth) -> Iterator[Shard]:
     stale one is never taken.
 
     Raises:
-        RagkitError: the encoder failed on a passage, gave NaN, or vectors of several dimensions.
+        RagkitError: the encoder failed on a passage, gave NaN, or vectors of several dimensions in one shard.
     """
     growth.work.mkdir(parents=True, exist_ok=True)
     scaled = settings.metric == "cosine"
@@ -64,24 +70,11 @@ def embed_shards(settings: DenseSettings, growth: Growth) -> Iterator[Shard]:
                 on_done = _shifted(growth.on_done, done)
                 vectors = embed_passages(settings.encoder, kept, names, on_done)
                 if scaled:
-                    for row in vectors:
-                        row[:] = unit(row)
+                    scale(vectors)
                 _write(path, vectors)
         done += len(texts)
         growth.on_done(done)
         yield Shard(first, live, path)
-
-
-def dimension_of(shards: Sequence[Shard]) -> int | None:
-    """Return the dimension of the vectors in shards, None where no passage is live.
-
-    Raises:
-        RagkitError: it is not the same in all of them.
-    """
-    found = {np.load(shard.path, mmap_mode="r", allow_pickle=False).shape[1] for shard in shards if shard.path}
-    if len(found) > 1:
-        raise RagkitError(f"the encoder gave vectors of {' and of '.join(map(str, sorted(found)))} dimensions")
-    return int(found.pop()) if found else None
 
 
 def _shifted(on_done: Callable[[int], None], before: int) -> Callable[[int], None]:

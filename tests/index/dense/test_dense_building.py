@@ -19,7 +19,7 @@ from ragkit.index.part import Growth
 KINDS = [
     "Flat", "SQ8", "SQfp16", "PQ8x4np", "HNSW16", "HNSW16_SQ8", "IVF16,Flat", "IVF16,SQfp16", "IVF16,PQ8x4np",
     "IVF16_HNSW8,Flat", "OPQ8,PQ8x4np", "PCA16,Flat", "PCAR16,IVF16,SQ8", "OPQ8_16,IVF16,PQ8x4np", "IVF16,PQ8x4fs",
-    "PQ16x4fs", "PQ8x4np,RFlat", "IVF16,PQ8x4np,RFlat", "L2norm,Flat", "RR16,HNSW8",
+    "PQ16x4fs", "HNSW16_PQ8x4np", "PQ8x4np,RFlat", "IVF16,PQ8x4np,RFlat", "L2norm,Flat", "RR16,HNSW8",
 ]  # fmt: skip
 SEARCH = {"IVF": {"nprobe": 8}, "HNSW": {"efSearch": 64}}
 
@@ -111,7 +111,9 @@ def test_a_flat_file_is_the_one_that_faiss_writes(tmp_path, metric, monkeypatch)
     half = build(tmp_path / "half", vectors[:150], metric=metric)
     part = build(tmp_path / "whole", vectors, previous=half, start=150, metric=metric)
     index = faiss.IndexFlatIP(32) if metric == "cosine" else faiss.IndexFlatL2(32)
-    index.add(np.stack([row / np.linalg.norm(row) for row in vectors]) if metric == "cosine" else vectors)
+    if metric == "cosine":
+        faiss.normalize_L2(vectors)
+    index.add(vectors)
     faiss.write_index(index, str(tmp_path / "expected"))
     assert (part.folder / "vectors.faiss").read_bytes() == (tmp_path / "expected").read_bytes()
 
@@ -224,12 +226,13 @@ build_dense(settings, Growth(Texts(map(str, range(500))), folder / "work"), fold
     assert recall(DenseIndex(tmp_path / "dense", settings), clustered(500), clustered(20, seed=1)) == 1
 
 
-def test_a_previous_build_of_another_size_or_dimension(tmp_path):
-    first = build(tmp_path / "a", clustered(100), factory="SQ8")
+@pytest.mark.parametrize("factory", ["Flat", "SQ8"])
+def test_a_previous_build_of_another_size_or_dimension(tmp_path, factory):
+    first = build(tmp_path / "a", clustered(100), factory=factory)
     with pytest.raises(InputError, match="holds 100 vectors, 60 are expected"):
-        build(tmp_path / "b", clustered(120), factory="SQ8", previous=first, start=60)
+        build(tmp_path / "b", clustered(120), factory=factory, previous=first, start=60)
     with pytest.raises(RagkitError, match=r"vectors of 16 dimensions .*those before them have 32"):
-        build(tmp_path / "c", clustered(120, 16), factory="SQ8", previous=first, start=100)
+        build(tmp_path / "c", clustered(120, 16), factory=factory, previous=first, start=100)
 
 
 def test_vectors_of_several_dimensions(tmp_path):

@@ -109,8 +109,10 @@ def test_a_query_of_another_dimension_or_with_nan(tmp_path):
     index = build(tmp_path, clustered(3)).open()
     with pytest.raises(RagkitError, match="8 dimensions, the index 32"):
         index.search([np.ones(8, dtype=np.float32)], 1)
-    with pytest.raises(RagkitError, match=r"the query .* NaN"):
+    with pytest.raises(RagkitError, match=r"the vector of a query holds NaN"):
         index.search([np.full(32, np.nan, dtype=np.float32)], 1)
+    with pytest.raises(RagkitError, match="the filter is for 2 passages, the index holds 3"):
+        index.search([np.ones(32, dtype=np.float32)], 1, np.ones(2, dtype=bool))
 
 
 def test_devices_without_a_gpu(tmp_path):

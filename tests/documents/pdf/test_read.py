@@ -2,6 +2,8 @@ import pymupdf
 import pytest
 
 from ragkit.documents import IngestReport, SourceFile, load_documents
+from ragkit.documents.pdf import PdfSettings, read_pdf
+from ragkit.documents.pdf.text import normalised
 
 LEFT = "Left column about soil and its structure. "
 RIGHT = "Right column about water and irrigation. "
@@ -159,6 +161,74 @@ def test_messages_of_mupdf_are_shown_again_afterwards(two_columns):
 
 
 def test_ligatures_and_wide_forms_become_plain():
-    from ragkit.documents.pdf.text import normalised
-
     assert normalised("e\ufb03cient \uff28\uff12\uff2f  x\u00a0y\n\n \uf0b7 item\0") == "efficient H2O x y\n• item"
+
+
+PLAIN = PdfSettings(tables=False, figures=False, headings=False, drop_running=False, ocr="off")
+
+
+@pytest.mark.parametrize("settings", [PLAIN, PdfSettings(ocr="off")])
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_a_rotated_page_is_read_and_boxed_as_it_is_shown(tmp_path, rotation, settings):
+    with pymupdf.open() as pdf:
+        page = pdf.new_page(width=500, height=700)
+        page.insert_text((60, 100), "The first line of a page that lies on its side")
+        page.insert_text((60, 130), "and the second one, which belongs to it.")
+        page.set_rotation(rotation)
+        shown = page.rect
+        place = (pymupdf.Rect(60, 85, 330, 135) * page.rotation_matrix).normalize()
+        pdf.save(tmp_path / "a.pdf")
+    report = IngestReport()
+    (document,) = read_pdf(SourceFile(tmp_path / "a.pdf", "a.pdf"), report, settings)
+    text = " ".join(block.text for block in document.pages[0].blocks)
+    # Without a look at the directions of the lines, text that lies on its side is read in the order of the page.
+    assert settings.plain or text.index("first") < text.index("second")
+    assert "first line" in text and "second one" in text
+    for block in document.pages[0].blocks:
+        assert pymupdf.Rect(block.box) in shown and pymupdf.Rect(block.box).intersects(place)
+
+
+def test_a_landscape_table_on_an_upright_page_is_read(tmp_path):
+    with pymupdf.open() as pdf:
+        page = pdf.new_page()
+        for row, cells in enumerate([("Crop", "Depth"), ("Wheat", "4"), ("Maize", "5"), ("Oats", "3")]):
+            for column, cell in enumerate(cells):
+                page.insert_text((100 + 16 * row, 700 - 100 * column), cell, rotate=90)
+        for row in range(5):
+            page.draw_line((88 + 16 * row, 500), (88 + 16 * row, 710))
+        pdf.save(tmp_path / "a.pdf")
+    (document,) = read_pdf(SourceFile(tmp_path / "a.pdf", "a.pdf"), IngestReport(), PdfSettings(ocr="off"))
+    (block,) = document.pages[0].blocks
+    assert block.kind == "table" and "| Maize | 5 |" in block.text
+    x0, y0, x1, y1 = block.box
+    assert 80 < x0 < x1 < 160 and 490 < y0 < y1 < 720
+
+
+def test_odd_boxes_do_no_harm(tmp_path):
+    with pymupdf.open() as pdf:
+        page = pdf.new_page()
+        page.insert_text((50, 100), "A line of text that is inside the page")
+        page.draw_rect((-1e5, -1e5, 1e5, 1e5))
+        page.draw_line((50, 50), (50, 50))
+        page.draw_rect((60, 60, 60, 200), fill=(1, 0, 0))
+        page.insert_text((-400, -300), "far outside")
+        pdf.new_page(width=3, height=3)
+        pdf.new_page(width=14400, height=14400).insert_text((7000, 7000), "A very large page with a line of text")
+        pdf[0].set_cropbox(pymupdf.Rect(20, 20, 500, 500))
+        pdf.save(tmp_path / "a.pdf")
+    (document,), report = read(tmp_path / "a.pdf")
+    assert [page.number for page in document.pages] == [1, 3] and report.skipped == []
+    assert document.pages[0].blocks[0].box[0] == pytest.approx(30, abs=1)
+
+
+def test_hyphens_between_words_of_the_document_stay(tmp_path):
+    from ragkit.documents.pdf.text import Mender
+
+    mender = Mender(["water is soluble here", "the long-term plots", "irrigation"])
+    assert mender.words("water-\nsoluble irri-\ngation long-\nterm sol\u00ad\nuble") == (
+        "water-soluble irrigation long-term soluble"
+    )
+
+
+def test_rows_of_dots_are_cut():
+    assert normalised("1 About OBS................................1\na . . . . . . . 2") == "1 About OBS ... 1\na ... 2"

@@ -1,0 +1,20 @@
+"""Judges: measures of answers that ask models, one file per kind."""
+
+from ragkit.evaluation.judges.base import Judge, Judgement
+from ragkit.evaluation.judges.citations import CitationJudge
+from ragkit.evaluation.judges.judging import Judging, run_judges
+from ragkit.evaluation.judges.pairwise import PairwiseJudge, prefer
+from ragkit.evaluation.judges.rubric import RubricJudge
+from ragkit.evaluation.judges.similarity import SemanticSimilarity
+
+__all__ = [
+    "CitationJudge",
+    "Judge",
+    "Judgement",
+    "Judging",
+    "PairwiseJudge",
+    "RubricJudge",
+    "SemanticSimilarity",
+    "prefer",
+    "run_judges",
+]
