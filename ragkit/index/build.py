@@ -126,12 +126,14 @@ def prepare(plan: Plan, on_progress: OnProgress) -> BuildReport:
         RagkitError: the encoder failed.
     """
     hashes = hash_files(plan.files, plan.folder / "files.json") | _described(plan.loaders)
-    if not _reasons(plan, hashes):
-        return _report(plan.folder, ())
+    work = plan.folder / WORK
+    if not _reasons(plan, hashes) and not work.exists():
+        return existing(plan.folder)
     with locked(plan.folder):
         reasons = _reasons(plan, hashes)
-        if not reasons:
-            return _report(plan.folder, ())
+        if not reasons:  # another process has built it, or a build was killed when it was already published
+            shutil.rmtree(work, ignore_errors=True)
+            return existing(plan.folder)
         base = _base(plan)
         _build(plan, base, hashes, _Reading(plan, base, hashes, on_progress), on_progress)
     return _report(plan.folder, reasons, continued=base is not None)
