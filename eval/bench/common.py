@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,6 +94,11 @@ def target_table(targets: Sequence[Target]) -> str:
     return table(rows)
 
 
+def _arguments() -> list[str]:
+    """Return the arguments of the command line; where somebody keeps the data is nobody's business."""
+    return ["DIR" if before == "--data" else argument for before, argument in pairwise(["", *sys.argv[1:]])]
+
+
 def write_result(
     name: str, settings: Mapping[str, Any], numbers: Mapping[str, Any], targets: Sequence[Target], *, full: bool = True
 ) -> None:
@@ -101,7 +107,7 @@ def write_result(
     print(target_table(targets))
     row = {
         "bench": name,
-        "command": " ".join(["python", f"eval/bench/{name}.py", *sys.argv[1:]]),
+        "command": " ".join(["python", f"eval/bench/{name}.py", *_arguments()]),
         "machine": {"cores": os.cpu_count(), "architecture": platform.machine(), "system": platform.system()},
         "python": platform.python_version(),
         "packages": versions(),
