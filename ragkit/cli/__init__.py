@@ -1,17 +1,23 @@
-"""The command line: `ragkit run`, `ask`, `validate`, `stages`, `schema`, `init`, `doctor`. One file per command."""
+"""The command line: `ragkit run`, `eval`, `compare`, `ask`, `index` and the others. One file per command."""
 
 import sys
 from typing import Any
 
 import typer
 
-from ragkit.cli import stages
+from ragkit.cli import index, stages
 from ragkit.cli.ask import ask
+from ragkit.cli.compare import compare
 from ragkit.cli.console import errors, show_log
 from ragkit.cli.doctor import doctor
+from ragkit.cli.eval import evaluate
+from ragkit.cli.explain import explain
 from ragkit.cli.init import init
+from ragkit.cli.report import report
+from ragkit.cli.reproduce import reproduce
 from ragkit.cli.run import run
 from ragkit.cli.schema import schema
+from ragkit.cli.trec import trec
 from ragkit.cli.validate import validate
 from ragkit.errors import InputError, MissingPackageError, RagkitError
 
@@ -25,7 +31,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run)
+app.command("eval")(evaluate)
+app.command()(compare)
+app.command()(reproduce)
+app.command()(trec)
 app.command()(ask)
+app.add_typer(index.app, name="index")
+app.command()(report)
+app.command()(explain)
 app.command()(validate)
 app.add_typer(stages.app, name="stages")
 app.command()(schema)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ragkit.cli.console import ProgressBars, output
+from ragkit.cli.console import ProgressBars, output, shorten
+from ragkit.cli.where import WHERE_HELP, parse_where
 
 if TYPE_CHECKING:
     from ragkit.engine.run import Prediction
@@ -16,13 +17,17 @@ def ask(
     pipeline: Path = typer.Argument(help="The pipeline's YAML file."),
     question: str = typer.Argument(help="The question."),
     overrides: list[str] = typer.Option([], "--set", metavar="PATH=VALUE", help="Change a setting of the pipeline."),
+    where: list[str] = typer.Option([], "--where", metavar="TEST", help=WHERE_HELP),
     explain: bool = typer.Option(False, "--explain", help="Show what every stage did."),
 ) -> int:
     """Answer one question, with citations."""
+    from ragkit.engine.run import Asked
     from ragkit.pipeline import Pipeline
 
+    condition = parse_where(where)
+    asked = Asked("question", question, {} if condition is None else {"where": condition.data()})
     with Pipeline.load(pipeline, overrides) as loaded, ProgressBars() as bars:
-        (prediction,) = loaded.predict([("question", question)], on_progress=bars)
+        (prediction,) = loaded.predict([asked], on_progress=bars)
     if explain:
         _explain(prediction)
     if prediction.error is not None:
@@ -41,7 +46,7 @@ def ask(
     for number, citation in enumerate(prediction.citations, 1):
         output.print(f"  [{number}] {_place(citation)}", markup=False)
         if citation.passage in texts:
-            output.print(f"      {_shorten(texts[citation.passage].page_content, 300)}", style="dim", markup=False)
+            output.print(f"      {shorten(texts[citation.passage].page_content, 300)}", style="dim", markup=False)
     return 0
 
 
@@ -71,13 +76,8 @@ def _lines(field: str, value: Any) -> list[str]:
         for passage in value:
             score = "" if passage.score is None else f"{passage.score:.4f}  "
             found = ", ".join(f"{hit.stage} #{hit.rank}" for hit in passage.hits)
-            lines.append(f"  {score}{passage.id}  ({found})  {_shorten(passage.page_content, 90)}")
+            lines.append(f"  {score}{passage.id}  ({found})  {shorten(passage.page_content, 90)}")
         return lines
     if isinstance(value, tuple) and value and isinstance(value[0], Citation):
         return [f"{field}: {'; '.join(_place(citation) for citation in value)}"]
-    return [f"{field}: {_shorten(str(value), 500)}"]
-
-
-def _shorten(text: str, length: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1] + "…"
+    return [f"{field}: {shorten(str(value), 500)}"]

@@ -91,3 +91,18 @@ class ProgressBars:
     ) -> None:
         if self._tasks:
             self._bars.stop()
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text in one line, cut to a length."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def size_of(count: float) -> str:
+    """Return a number of bytes as a reader takes it in."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} GB"

@@ -1,7 +1,5 @@
 """`ragkit run`: a pipeline over a file of questions."""
 
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +7,9 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
+from ragkit.cli.again import to_go_on
 from ragkit.cli.console import ProgressBars, errors, output
+from ragkit.cli.tables import show_funnel
 
 if TYPE_CHECKING:
     from ragkit.evaluation.experiment import Experiment
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run(
     pipeline: Path = typer.Argument(help="The pipeline's YAML file."),
-    questions: Path | None = typer.Option(None, help="JSONL file of questions, instead of the pipeline's own."),
+    questions: str | None = typer.Option(None, help="Where the questions are, instead of the pipeline's own."),
     limit: int | None = typer.Option(None, min=1, help="Only the first so many questions."),
     overrides: list[str] = typer.Option([], "--set", metavar="PATH=VALUE", help="Change a setting of the pipeline."),
     out: Path | None = typer.Option(None, help="The run's folder; one that holds an unfinished run is completed."),
@@ -34,21 +34,10 @@ def run(
                 experiment = loaded.run(questions, out=out, limit=limit, on_progress=bars, on_folder=folder.append)
         except KeyboardInterrupt:
             if folder:
-                errors.print(f"\nStopped. Everything answered so far is kept. To go on:\n  {_again(folder[0])}")
+                errors.print(f"\nStopped. Everything answered so far is kept. To go on:\n  {to_go_on(folder[0])}")
             raise
     _show(experiment, loaded.name, time.perf_counter() - start)
     return 1 if experiment.failures else 0
-
-
-def _again(folder: Path) -> str:
-    """Return the command that completes a run."""
-    arguments, skip = [], False
-    for argument in sys.argv[1:]:
-        if skip or argument == "--out" or argument.startswith("--out="):
-            skip = argument == "--out"
-            continue
-        arguments.append(argument)
-    return shlex.join(["ragkit", *arguments, "--out", str(folder)])
 
 
 def _show(experiment: "Experiment", name: str, seconds: float) -> None:
@@ -59,6 +48,7 @@ def _show(experiment: "Experiment", name: str, seconds: float) -> None:
     for metric, estimate in summary.overall.metrics.items():
         table.add_row(metric, *_cells(estimate, metric in summary.quality))
     output.print(table)
+    show_funnel(experiment.funnel)
     if experiment.failures:
         output.print(
             f"[red]{len(experiment.failures)} of {len(experiment.rows)} questions failed[/red] (they count as wrong):"

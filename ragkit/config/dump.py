@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from ragkit.engine import registry
 from ragkit.engine.calls import Resource
 from ragkit.engine.component import Component
-from ragkit.engine.conditions import Condition
+from ragkit.engine.conditions import Test
 from ragkit.engine.nodes import Node, Step
 from ragkit.errors import InputError
 from ragkit.pipeline import Pipeline
@@ -57,7 +57,7 @@ class _Writer:
     def settings(self, component: BaseModel) -> dict[str, Any]:
         """Return the settings of a component by their YAML keys."""
         fields, given = type(component).model_fields, component.model_fields_set
-        everything = self.defaults and not isinstance(component, Condition)  # which takes one operator, so no defaults
+        everything = self.defaults and not isinstance(component, Test)  # which takes one operator, so no defaults
         wanted = [name for name in fields if everything or name in given]
         wanted = [name for name in wanted if not (fields[name].exclude and getattr(component, name) is None)]
         return {fields[name].alias or name: self.value(getattr(component, name)) for name in wanted}

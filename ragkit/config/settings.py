@@ -42,7 +42,9 @@ class BudgetSettings(Component):
 class RunSettings(Component):
     """How a pipeline is run over a file of questions."""
 
-    questions: str | None = Field(None, description="JSONL file of questions (.jsonl or .jsonl.gz)")
+    questions: str | None = Field(
+        None, description="JSONL file of questions, or flashrag:file, beir:folder:split, hf:name:config:split"
+    )
     metrics: tuple[MetricName, ...] = Field(("em", "f1"), description="what is measured, e.g. em, f1, hit, recall@5")
     judges: dict[str, Component] = Field({}, description="measures that ask models, by name: `correct: {type: rubric}`")
     limit: int | None = Field(None, ge=1, description="only the first so many questions")

@@ -1,19 +1,33 @@
 """Documents from files: PDF, text, Markdown, HTML and JSONL, with pages and boxes, cut into passages."""
 
-from ragkit.documents.chunking import Chunking, chunk
-from ragkit.documents.document import Block, Box, IngestReport, Page, SourceDocument, SourceFile, Unreadable
+from ragkit.documents.chunking import Chunking, ParentSettings, chunk, cut
+from ragkit.documents.document import (
+    Block,
+    Box,
+    ChunkedDocument,
+    IngestReport,
+    Page,
+    SourceDocument,
+    SourceFile,
+    Unreadable,
+)
 from ragkit.documents.loading import discover, load_documents
+from ragkit.documents.pdf import PdfSettings
 
 __all__ = [
     "Block",
     "Box",
+    "ChunkedDocument",
     "Chunking",
     "IngestReport",
     "Page",
+    "ParentSettings",
+    "PdfSettings",
     "SourceDocument",
     "SourceFile",
     "Unreadable",
     "chunk",
+    "cut",
     "discover",
     "load_documents",
 ]

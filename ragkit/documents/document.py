@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from ragkit.engine.state import Passage
 
@@ -76,56 +76,113 @@ class ChunkedDocument(NamedTuple):
 
 @dataclass(slots=True)
 class IngestReport:
-    """What was read and what was not; `str()` gives the text for the user.
+    """What was read and what was not; `str()` gives the text for the user, `asdict` data for JSON.
 
     Attributes:
         files: files that were looked at.
+        reused: those of them that an interrupted build had read before.
         documents: documents read from them (a JSONL file holds many).
         pages: pages of the paged documents.
-        pages_without_text: those of them without a text layer.
-        tables, figures: recognised on them.
-        scanned: per file, the pages that are pictures of text and could not be read.
-        recognised: per file, the pages whose text comes from OCR.
+        tables: tables recognised in the documents.
+        figures: figures recognised in the documents.
+        passages: passages that the documents were cut into.
+        without_text: the pages that hold no text, by file.
+        scanned: the pages that are pictures of text and could not be read, by file.
+        recognised: the pages whose text comes from OCR, by file.
         skipped: (file, `file:line` or `file, page n`; reason) of everything that was left out.
+        notes: what else the user should know, each thing once.
+        seconds: how long it took.
     """
 
     files: int = 0
+    reused: int = 0
     documents: int = 0
     pages: int = 0
-    pages_without_text: int = 0
     tables: int = 0
     figures: int = 0
+    passages: int = 0
+    without_text: dict[str, list[int]] = field(default_factory=dict)
     scanned: dict[str, list[int]] = field(default_factory=dict)
     recognised: dict[str, list[int]] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Return the report that `asdict` was made from, also after a way through JSON."""
+        return cls(**data | {"skipped": [(place, reason) for place, reason in data["skipped"]]})
+
+    @property
+    def pages_without_text(self) -> int:
+        """How many pages hold no text."""
+        return sum(map(len, self.without_text.values()))
 
     def skip(self, place: str, reason: str) -> None:
         """Note that something was left out, and why."""
         self.skipped.append((place, reason))
 
+    def no_text(self, file: str, page: int) -> None:
+        """Note that a page (counted from 1) holds no text."""
+        self.without_text.setdefault(file, []).append(page)
+
+    def note(self, text: str) -> None:
+        """Note something once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def count(self, document: ChunkedDocument) -> None:
+        """Count a document that was taken."""
+        self.documents += 1
+        self.passages += len(document.passages)
+
+    def add(self, other: "IngestReport") -> None:
+        """Take in what another report counted and noted, except its time."""
+        for name in ("files", "reused", "documents", "pages", "tables", "figures", "passages"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("without_text", "scanned", "recognised"):
+            for file, pages in getattr(other, name).items():
+                getattr(self, name).setdefault(file, []).extend(pages)
+        self.skipped += other.skipped
+        for text in other.notes:
+            self.note(text)
+
     def __str__(self) -> str:
-        lines = [f"{self.files} files, {self.documents} documents, {self.pages} pages"]
+        counts = [f"{self.files} files", f"{self.documents} documents", f"{self.pages} pages"]
         if self.pages_without_text:
-            lines[0] += f" ({self.pages_without_text} pages without text)"
-        if self.tables or self.figures:
-            lines[0] += f", {self.tables} tables, {self.figures} figures"
-        lines += [
-            f"recognised {file}: {_pages(pages)} by OCR" for file, pages in list(self.recognised.items())[:_LISTED]
+            counts[-1] += f" ({self.pages_without_text} pages without text)"
+        counts += [
+            f"{count} {what}"
+            for count, what in ((self.tables, "tables"), (self.figures, "figures"), (self.passages, "passages"))
+            if count
         ]
-        lines += [f"scanned {file}: {_pages(pages)} not read" for file, pages in list(self.scanned.items())[:_LISTED]]
-        lines += [f"skipped {place}: {reason}" for place, reason in self.skipped[:_LISTED]]
-        if len(self.skipped) > _LISTED:
-            lines.append(f"skipped {len(self.skipped) - _LISTED} more")
+        lines = [", ".join(counts) + (f" in {self.seconds:.1f} s" if self.seconds else "")]
+        if self.reused:
+            lines.append(f"{self.reused} files had been read by an interrupted build")
+        lines += self.notes
+        for before, after, places in (
+            ("recognised", " by OCR", self.recognised),
+            ("scanned", " not read", self.scanned),
+            ("no text in", "", self.without_text),
+        ):
+            listed = [f"{before} {file}: {_pages(pages)}{after}" for file, pages in places.items()]
+            lines += _first(listed, f"{before} {{}} more files")
+        lines += _first([f"skipped {place}: {reason}" for place, reason in self.skipped], "skipped {} more")
         return "\n".join(lines)
 
 
+def _first(lines: list[str], rest: str) -> list[str]:
+    return lines[:_LISTED] + ([rest.format(len(lines) - _LISTED)] if len(lines) > _LISTED else [])
+
+
 def _pages(numbers: list[int]) -> str:
-    """Return `page 3` or `pages 1-4, 7`."""
+    """Return `page 3` or `pages 1-4, 7`, long lists cut short."""
     runs: list[list[int]] = []
     for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
         else:
-            runs.append([number])
-    spelt = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
-    return f"{'page' if len(numbers) == 1 else 'pages'} {spelt}"
+            runs.append([number, number])
+    spelt = [str(low) if low == high else f"{low}-{high}" for low, high in runs[:_LISTED]]
+    more = ", ..." if len(runs) > _LISTED else ""
+    return f"{'page' if len(numbers) == 1 else 'pages'} {', '.join(spelt)}{more}"

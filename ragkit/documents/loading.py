@@ -7,22 +7,25 @@ from pathlib import Path
 
 from ragkit.documents.document import IngestReport, SourceDocument, SourceFile, Unreadable
 from ragkit.documents.html import read_html
-from ragkit.documents.pdf import read_pdf
+from ragkit.documents.markdown import read_markdown
+from ragkit.documents.pdf import PdfSettings, read_pdf
 from ragkit.documents.rows import read_rows
-from ragkit.documents.text import read_text
+from ragkit.documents.text import clean, read_text
 from ragkit.errors import InputError
 
 Reader = Callable[[SourceFile, IngestReport], Iterable[SourceDocument]]
 
 READERS: dict[str, Reader] = {
-    ".pdf": read_pdf,
     ".txt": read_text,
-    ".md": read_text,
+    ".md": read_markdown,
     ".html": read_html,
     ".htm": read_html,
     ".jsonl": read_rows,
     ".jsonl.gz": read_rows,
 }
+PDF = ".pdf"
+READER = 2
+"""Version of what the readers of text, Markdown, HTML and JSONL return; `ragkit.documents.pdf` has its own."""
 
 
 def discover(patterns: Sequence[str], base: Path) -> list[SourceFile]:
@@ -47,7 +50,8 @@ def discover(patterns: Sequence[str], base: Path) -> list[SourceFile]:
     root = os.path.commonpath([path.parent for path in paths])
     # A file reached by several names (a link to a folder above itself makes many) counts once, under its shortest.
     unique = {path.resolve(): path for path in sorted(paths, key=lambda path: (len(path.parts), path), reverse=True)}
-    return [SourceFile(path, path.relative_to(root).as_posix()) for path in sorted(unique.values())]
+    # Names that are not UTF-8 hold lone surrogates, which no index can store.
+    return [SourceFile(path, clean(path.relative_to(root).as_posix())) for path in sorted(unique.values())]
 
 
 def _matches(pattern: str, base: Path) -> set[Path]:
@@ -59,7 +63,7 @@ def _matches(pattern: str, base: Path) -> set[Path]:
 def load_documents(
     files: Iterable[SourceFile], report: IngestReport, on_file: Callable[[SourceFile], None] = lambda file: None
 ) -> Iterator[SourceDocument]:
-    """Read the documents of files one after the other.
+    """Read the documents of files one after the other, in this process.
 
     What cannot be read, or has the id of an earlier document, is left out and noted in the report.
 
@@ -71,7 +75,7 @@ def load_documents(
     seen: set[str] = set()
     for file in files:
         report.files += 1
-        for document in _read(file, report):
+        for document in read_file(file, report, PdfSettings()):
             if document.id in seen:
                 report.skip(file.id, f"the id '{document.id}' belongs to an earlier document")
                 continue
@@ -81,20 +85,29 @@ def load_documents(
         on_file(file)
 
 
-def _read(file: SourceFile, report: IngestReport) -> Iterator[SourceDocument]:
-    suffix = _suffix(file.path)
-    reader = READERS.get(suffix)
-    if reader is None:
-        report.skip(file.id, f"unknown format '{suffix}' (known: {', '.join(READERS)})")
-        return
+def read_file(file: SourceFile, report: IngestReport, pdf: PdfSettings) -> Iterator[SourceDocument]:
+    """Read the documents of a file; what cannot be read is noted in the report.
+
+    Args:
+        file: the file and its id.
+        report: what was counted and left out.
+        pdf: what is read from a PDF.
+    """
+    suffix = suffix_of(file.path)
     try:
-        yield from reader(file, report)
+        if suffix == PDF:
+            yield from read_pdf(file, report, pdf)
+        elif suffix in READERS:
+            yield from READERS[suffix](file, report)
+        else:
+            report.skip(file.id, f"unknown format '{suffix}' (known: {', '.join([PDF, *READERS])})")
     except Unreadable as reason:
         report.skip(file.id, str(reason))
     except OSError as error:
         report.skip(file.id, error.strerror or str(error))
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
+    """Return the suffix that tells a file's format, in small letters: `.pdf`, `.jsonl.gz`."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     return "".join(suffixes[-2:]) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])

@@ -1,12 +1,9 @@
-"""Plain text and Markdown, and the cleaning of text that every format shares."""
+"""Plain text, and the cleaning of text that every format shares."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from ragkit.documents.document import Block, IngestReport, Page, SourceDocument, SourceFile, Unreadable
-
-_HEADING = re.compile(r"^# +(.+?)(?: #+)?$", re.MULTILINE)
 
 
 def clean(text: str) -> str:
@@ -32,13 +29,13 @@ def decode(data: bytes) -> str:
     return text
 
 
-def unpaged(file: SourceFile, blocks: list[str], title: str | None) -> SourceDocument:
+def unpaged(file: SourceFile, blocks: Sequence[Block], title: str | None) -> SourceDocument:
     """Return a document without pages or boxes.
 
     Raises:
         Unreadable: it holds no text.
     """
-    filled = tuple(Block(block) for block in blocks if block.strip())
+    filled = tuple(block for block in blocks if block.text.strip())
     if not filled:
         raise Unreadable("it holds no text")
     metadata = {"source": file.id, "document": file.id} | ({"title": title} if title else {})
@@ -46,7 +43,6 @@ def unpaged(file: SourceFile, blocks: list[str], title: str | None) -> SourceDoc
 
 
 def read_text(file: SourceFile, report: IngestReport) -> Iterator[SourceDocument]:
-    """Read a text or Markdown file as one document; the first `# heading` of a Markdown file is its title."""
-    text = decode(Path(file.path).read_bytes()).replace("\r\n", "\n")
-    heading = _HEADING.search(text) if file.path.suffix.lower() == ".md" else None
-    yield unpaged(file, re.split(r"\n\s*\n", text.strip()), heading.group(1).strip() if heading else None)
+    """Read a text file as one document; blank lines part its blocks."""
+    text = decode(file.path.read_bytes()).replace("\r\n", "\n")
+    yield unpaged(file, [Block(block) for block in re.split(r"\n\s*\n", text.strip())], None)

@@ -20,6 +20,8 @@ CREATE TABLE IF NOT EXISTS calls (
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, seconds REAL NOT NULL
 ) WITHOUT ROWID
 """
+# Of `is_array`: what is no array, and a vector; a matrix has the number of its columns behind that.
+_JSON, _VECTOR = 0, 1
 _KEYS_PER_QUERY = 500
 
 
@@ -69,8 +71,7 @@ class CallCache:
             except sqlite3.DatabaseError as error:
                 raise self._explain(error) from None
             for key, value, is_array, prompt_tokens, completion_tokens, seconds in rows:
-                decoded = np.frombuffer(value, dtype=np.float32) if is_array else json.loads(value)
-                found[key] = Reply(decoded, prompt_tokens, completion_tokens, seconds)
+                found[key] = Reply(_decode(value, is_array), prompt_tokens, completion_tokens, seconds)
         return found
 
     def store(self, replies: Mapping[bytes, Reply]) -> None:
@@ -101,7 +102,15 @@ class CallCache:
             self._db.close()
 
 
-def _encode(value: Any) -> tuple[bytes, bool]:
+def _encode(value: Any) -> tuple[bytes, int]:
     if isinstance(value, np.ndarray):
-        return np.ascontiguousarray(value, dtype=np.float32).tobytes(), True
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"), False
+        kind = _VECTOR if value.ndim == 1 else _VECTOR + value.shape[1]
+        return np.ascontiguousarray(value, dtype=np.float32).tobytes(), kind
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"), _JSON
+
+
+def _decode(value: bytes, kind: int) -> Any:
+    if kind == _JSON:
+        return json.loads(value)
+    array = np.frombuffer(value, dtype=np.float32)
+    return array if kind == _VECTOR else array.reshape(-1, kind - _VECTOR)

@@ -42,7 +42,7 @@ class Request:
 
 
 class Reply(NamedTuple):
-    """An answered call. `value` is JSON data or a float32 array; `seconds` is the call's share of its batch."""
+    """An answered call: JSON data or a float32 vector or matrix. `seconds` is the call's share of its batch."""
 
     value: Any
     prompt_tokens: int = 0

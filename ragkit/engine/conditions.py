@@ -9,9 +9,36 @@ from ragkit.engine.state import STATE_FIELDS, State
 from ragkit.errors import did_you_mean
 
 _OPERATORS = ("equals", "is_in", "less_than", "at_least", "contains", "is_empty")
+_JOINS = ("all_of", "any_of", "negate")
 
 
-class Condition(Component):
+class Test(Component):
+    """The words of conditions: one operator on a `field`, or one way to join others. See `Condition`."""
+
+    field: str | None = Field(None, description="what an operator tests")
+    equals: Any = Field(None, description="the field equals this value")
+    is_in: list[Any] | None = Field(None, description="the field is one of these values")
+    less_than: Any = Field(None, description="the field, or the length of a list, is less than this")
+    at_least: Any = Field(None, description="the field, or the length of a list, is at least this")
+    contains: Any = Field(None, description="the text or list holds this")
+    is_empty: bool | None = Field(None, description="the field is empty or None (true), or is not (false)")
+    all_of: Any = Field(None, description="every one of these conditions holds")
+    any_of: Any = Field(None, description="at least one of these conditions holds")
+    negate: Any = Field(None, description="this condition does not hold")
+
+    @model_validator(mode="after")
+    def _one_test(self) -> Self:
+        given = [name for name in (*_OPERATORS, *_JOINS) if name in self.model_fields_set]
+        if len(given) != 1:
+            raise ValueError(f"a condition has exactly one of {', '.join((*_OPERATORS, *_JOINS))}")
+        if given[0] != "equals" and getattr(self, given[0]) is None:
+            raise ValueError(f"'{given[0]}' must have a value")
+        if (given[0] in _OPERATORS) != (self.field is not None):
+            raise ValueError(f"'{given[0]}' {'needs' if given[0] in _OPERATORS else 'does not take'} a 'field'")
+        return self
+
+
+class Condition(Test):
     """A test on one field of the state, or a combination of tests.
 
     It has `field` and one of the operators `equals`, `is_in`, `less_than`, `at_least`, `contains`, `is_empty`; or it is
@@ -22,12 +49,8 @@ class Condition(Component):
     """
 
     field: str | None = Field(None, description="state field or vars.<name> that an operator tests")
-    equals: Any = Field(None, description="the field equals this value")
-    is_in: list[Any] | None = Field(None, description="the field is one of these values")
     less_than: float | None = Field(None, description="the field, or the length of a list, is less than this")
     at_least: float | None = Field(None, description="the field, or the length of a list, is at least this")
-    contains: Any = Field(None, description="the text or list holds this")
-    is_empty: bool | None = Field(None, description="the field is empty or None (true), or is not (false)")
     all_of: tuple["Condition", ...] | None = Field(None, description="every one of these conditions holds")
     any_of: tuple["Condition", ...] | None = Field(None, description="at least one of these conditions holds")
     negate: "Condition | None" = Field(None, description="this condition does not hold")
@@ -39,17 +62,6 @@ class Condition(Component):
             hint = did_you_mean(name, STATE_FIELDS)
             raise ValueError(f"no field '{name}'{hint} (fields: {', '.join(STATE_FIELDS)}, vars.<name>)")
         return name
-
-    @model_validator(mode="after")
-    def _one_test(self) -> Self:
-        given = [name for name in (*_OPERATORS, "all_of", "any_of", "negate") if name in self.model_fields_set]
-        if len(given) != 1:
-            raise ValueError(f"a condition has exactly one of {', '.join(_OPERATORS)}, all_of, any_of, negate")
-        if given[0] != "equals" and getattr(self, given[0]) is None:
-            raise ValueError(f"'{given[0]}' must have a value")
-        if (given[0] in _OPERATORS) != (self.field is not None):
-            raise ValueError(f"'{given[0]}' {'needs' if given[0] in _OPERATORS else 'does not take'} a 'field'")
-        return self
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ import math
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ragkit.engine.cache import CallCache
 from ragkit.engine.calls import CALLER, QUESTION, Budget, Meter, OnProgress, QuestionContext, Resource
@@ -60,7 +61,7 @@ class Prediction:
             "id": self.id,
             "question": self.question,
             "answer": self.answer,
-            "documents": [_passage_row(passage) for passage in self.documents],
+            "documents": [passage_row(passage) for passage in self.documents],
             "context": [passage.id for passage in self.context],
             "citations": [asdict(citation) for citation in self.citations],
             "usage": self.usage.as_dict(),
@@ -75,7 +76,8 @@ def _confidence(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
-def _passage_row(passage: Passage) -> dict[str, Any]:
+def passage_row(passage: Passage) -> dict[str, Any]:
+    """Return a passage as `predictions.jsonl` and `passages.jsonl` keep it."""
     keys = ("source", "document", "page")
     score = None if passage.score is None else round(passage.score, 6)
     return (
@@ -113,6 +115,18 @@ class _SeldomCollected:
 
 _seldom_collected = _SeldomCollected()
 
+
+class Asked(NamedTuple):
+    """A question that is asked; `vars` are the variables that its state starts with."""
+
+    id: str
+    question: str
+    vars: Mapping[str, Any] = MappingProxyType({})
+
+
+Questions = Sequence[Asked | tuple[str, str]]
+"""Questions with variables, or bare (id, text)."""
+
 OnPrediction = Callable[[Prediction, QuestionContext], None]
 
 
@@ -133,14 +147,14 @@ class RunOptions:
 
 def run_questions(
     nodes: Sequence[Node],
-    questions: Sequence[tuple[str, str]],
+    questions: Questions,
     *,
     options: RunOptions | None = None,
     cache: CallCache | None = None,
     on_prediction: OnPrediction | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[Prediction]:
-    """Run questions (id and text) through nodes and return their predictions in the order of the questions.
+    """Run questions through nodes and return their predictions in the order of the questions.
 
     A question whose stage fails is a prediction with an error; the others go on. `on_prediction` is told of each
     question as it finishes. Works inside a running event loop too, because the run has a thread and a loop of its own.
@@ -154,12 +168,13 @@ def run_questions(
         target=contextvars.copy_context().run, args=(run.main, questions), name="ragkit-engine", daemon=True
     )
     with _seldom_collected:
-        thread.start()
         try:
+            thread.start()
             run.done.wait()
         except KeyboardInterrupt:
             run.scheduler.cancel()
-            run.done.wait()  # not Thread.join, which Ctrl-C breaks in Python 3.11
+            if thread in threading.enumerate():
+                run.done.wait()  # not Thread.join, which Ctrl-C breaks in Python 3.11
             raise
     if run.failure is not None:
         raise run.failure
@@ -178,7 +193,7 @@ class _Run:
         self.failure: BaseException | None = None
         self.done = threading.Event()
 
-    def main(self, questions: Sequence[tuple[str, str]]) -> None:
+    def main(self, questions: Questions) -> None:
         """On the engine's thread: run everything."""
         CALLER.set(self.scheduler)
         try:
@@ -192,28 +207,27 @@ class _Run:
                 self.failure = self.failure or failure
             self.done.set()
 
-    async def _waves(self, questions: Sequence[tuple[str, str]]) -> None:
+    async def _waves(self, questions: Questions) -> None:
         memories = [part for part in parts(self.nodes) if isinstance(part, Memory)]
         for memory in memories:
             memory.begin_run()
         size = self.options.wave if memories else max(len(questions), 1)
         for start in range(0, len(questions), size):
-            numbered = list(enumerate(questions[start : start + size], start))
+            asked = [Asked(*question) for question in questions[start : start + size]]
+            numbered = list(enumerate(asked, start))
             results: list[Prediction | None] = [None] * len(numbered)
             await self._wave(iter(numbered), results, start)
             self.predictions += [prediction for prediction in results if prediction is not None]
             for memory in memories:
                 memory.end_wave()
 
-    async def _wave(
-        self, numbered: Iterator[tuple[int, tuple[str, str]]], results: list[Prediction | None], start: int
-    ) -> None:
+    async def _wave(self, numbered: Iterator[tuple[int, Asked]], results: list[Prediction | None], start: int) -> None:
         """Run the questions of a wave, at most `in_flight` at once; a fatal failure of a resource ends it."""
         fatal = self.scheduler.fatal
 
         async def lane() -> None:
-            for order, (question_id, question) in numbered:
-                results[order - start] = await self._question(order, question_id, question)
+            for order, asked in numbered:
+                results[order - start] = await self._question(order, asked)
 
         lanes = asyncio.gather(*(lane() for _ in range(min(self.options.in_flight, len(results)))))
         await asyncio.wait((lanes, fatal), return_when=asyncio.FIRST_COMPLETED)
@@ -224,10 +238,13 @@ class _Run:
             fatal.result()
         lanes.result()
 
-    async def _question(self, order: int, question_id: str, question: str) -> Prediction:
-        state = State(question_id, question)
-        trace = Trace(question_id, time.perf_counter())
-        context = QuestionContext(question_id, order, budget=self.options.budget)
+    async def _question(self, order: int, asked: Asked) -> Prediction:
+        state = State(asked.id, asked.question)
+        for name, value in asked.vars.items():
+            state.set(f"vars.{name}", value)
+        state = state.copy()  # what a stage changes in place is not the caller's
+        trace = Trace(asked.id, time.perf_counter())
+        context = QuestionContext(asked.id, order, budget=self.options.budget)
         QUESTION.set(context)
         flags: tuple[str, ...] = ()
         error = None
@@ -240,8 +257,8 @@ class _Run:
         except Exception as failure:  # noqa: BLE001 - a control node failed; the other questions go on
             error = describe_failure(StageError("pipeline", failure))
         prediction = Prediction(
-            id=question_id,
-            question=question,
+            id=asked.id,
+            question=asked.question,
             answer=state.answer,
             documents=state.documents,
             context=state.vars.get("context", state.documents),

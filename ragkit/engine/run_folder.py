@@ -12,20 +12,23 @@ import yaml
 
 from ragkit.engine.calls import QuestionContext
 from ragkit.engine.jsonl import dump_line
-from ragkit.engine.run import Prediction
-from ragkit.engine.trace import to_jsonable
+from ragkit.engine.run import Prediction, passage_row
+from ragkit.engine.state import Passage
+from ragkit.engine.trace import Trace, to_jsonable
 from ragkit.errors import InputError
 
 _LOG = logging.getLogger(__name__)
 
 LOCK_FILE = "run.lock.yaml"
+PASSAGES = "passages.jsonl"
 
 
 class RunFolder:
     """The folder of one run; a context manager that holds it against other processes.
 
     A line of `predictions.jsonl` is written whole when its question finishes. On resuming, finished questions are
-    read back; a line that a kill cut short and questions that failed are run again.
+    read back; a line that a kill cut short and questions that failed are run again. `passages.jsonl` holds, each once,
+    the passages that a stage wrote and a later one dropped: predictions hold the texts of the final ranking only.
 
     Raises:
         InputError: another process writes to the folder, or it holds a run with other settings.
@@ -68,13 +71,15 @@ class RunFolder:
                 )
         else:
             replace_file(lock_file, yaml.safe_dump(self.lock, sort_keys=False, allow_unicode=True, width=120))
-        for name in ("predictions.jsonl", "trace.jsonl"):
+        for name in ("predictions.jsonl", "trace.jsonl", PASSAGES):
             trim(self.path / name)
         kept = [row for row in read_lines(self.path / "predictions.jsonl") if row["error"] is None]
         self.finished = {row["id"]: dump_line(row) for row in kept}
         replace_file(self.path / "predictions.jsonl", b"".join(self.finished.values()))
         self._predictions = self._append_to("predictions.jsonl")
         self._trace = self._append_to("trace.jsonl")
+        self._texts = {row["id"] for row in read_lines(self.path / PASSAGES)}
+        self._passages = self._append_to(PASSAGES)
 
     def _append_to(self, name: str) -> IO[bytes]:
         return self._stack.enter_context((self.path / name).open("ab"))
@@ -83,15 +88,30 @@ class RunFolder:
         """Write down a question that finished."""
         line = dump_line(prediction.to_row(), to_jsonable)
         if prediction.trace is not None:
+            self._keep_dropped(prediction, prediction.trace)
             self._trace.write(prediction.trace.to_json(context))
             self._trace.flush()  # before the prediction: a question that counts as finished has its trace
         self._predictions.write(line)
         self._predictions.flush()
         self.finished[prediction.id] = line
 
+    def _keep_dropped(self, prediction: Prediction, trace: Trace) -> None:
+        """Write down the passages that stages handed on and the final ranking lacks."""
+        final = {passage.id for passage in prediction.documents}
+        for event in trace.events:
+            for value in event.wrote.values():
+                if not (isinstance(value, (list, tuple)) and value and isinstance(value[0], Passage)):
+                    continue
+                for passage in value:
+                    if passage.id not in final and passage.id not in self._texts:
+                        self._texts.add(passage.id)
+                        self._passages.write(dump_line(passage_row(passage)))
+        self._passages.flush()
+
     def finish(self, ids: Iterable[str]) -> list[dict[str, Any]]:
         """Put the predictions into the order of the questions, in the file too, and return them."""
         self._predictions.close()
+        self._passages.close()
         lines = [self.finished[question_id] for question_id in ids]
         replace_file(self.path / "predictions.jsonl", b"".join(lines))
         return [json.loads(line) for line in lines]

@@ -72,9 +72,9 @@ def _call(call: CallRecord) -> dict[str, Any]:
 
 
 def to_jsonable(value: Any) -> Any:
-    """Return a JSON form of what stages write; passages keep their id, score and origin, not their text."""
+    """Return a JSON form of what stages write; passages keep their id, place, score and origin, not their text."""
     if isinstance(value, Passage):
-        return {"id": value.id, "score": value.score, "hits": value.hits}
+        return {"id": value.id} | _place(value) | {"score": value.score, "hits": value.hits}
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, np.ndarray):
@@ -84,3 +84,13 @@ def to_jsonable(value: Any) -> Any:
     if isinstance(value, tuple):  # a named one, such as a hit
         return list(value)
     return str(value)
+
+
+def _place(passage: Passage) -> dict[str, Any]:
+    """Return the document, where it is not the passage itself, and the page, by which evidence is followed."""
+    metadata = passage.metadata
+    return {
+        key: metadata[key]
+        for key in ("document", "page")
+        if metadata.get(key) is not None and metadata[key] != passage.id
+    }

@@ -2,11 +2,10 @@
 
 import hashlib
 import importlib.metadata
-import json
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -17,16 +16,25 @@ from ragkit.engine.component import Component
 from ragkit.engine.controls import steps_of
 from ragkit.engine.jsonl import dump_line
 from ragkit.engine.memory import Memory
-from ragkit.engine.run import Prediction, parts
-from ragkit.engine.run_folder import RunFolder, read_lines, replace_file
+from ragkit.engine.run import Asked, Prediction, parts
+from ragkit.engine.run_folder import RunFolder, replace_file
 from ragkit.errors import InputError
+from ragkit.evaluation.about import About
 from ragkit.evaluation.costs import costs_of
+from ragkit.evaluation.datasets import load_questions
+from ragkit.evaluation.evidence import Evidence
+from ragkit.evaluation.funnel import Funnel, funnel
 from ragkit.evaluation.judges import Judge, Judging, run_judges
-from ragkit.evaluation.metrics import parse_metric
+from ragkit.evaluation.metrics import Metric, parse_metric
+from ragkit.evaluation.oracle import Oracle, with_oracle
 from ragkit.evaluation.prediction import PredictionRow
-from ragkit.evaluation.questions import Question, describe_problem, question_of, read_questions
+from ragkit.evaluation.questions import Question, describe_problem, question_of
+from ragkit.evaluation.records import question_line, write_records
 from ragkit.evaluation.report import write_report
+from ragkit.evaluation.report.texts import keep_texts
 from ragkit.evaluation.summary import Summary, summarise
+from ragkit.evaluation.traces import Calls, count_calls, read_traces
+from ragkit.index import LocalIndex
 from ragkit.models.secrets import mask_secrets
 from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
@@ -47,6 +55,9 @@ class Experiment:
         seconds: how long the run took this time.
         resumed: questions that an earlier start of the run had finished.
         calls: calls to models and indexes this time, and how many of them the cache answered.
+        sources: all calls of the run, those of earlier starts too, by where their answers came from.
+        funnel: where gold evidence was lost.
+        oracle: what was swapped for gold, None in a plain run.
     """
 
     folder: Path
@@ -56,6 +67,9 @@ class Experiment:
     seconds: float
     resumed: int
     calls: tuple[int, int]
+    sources: Calls
+    funnel: Funnel
+    oracle: Oracle | None = None
 
     @property
     def failures(self) -> list[PredictionRow]:
@@ -69,6 +83,7 @@ def run_experiment(
     *,
     out: str | Path | None = None,
     limit: int | None = None,
+    oracle: Sequence[str] = (),
     on_progress: OnProgress | None = None,
     on_folder: Any = None,
 ) -> Experiment:
@@ -76,10 +91,11 @@ def run_experiment(
 
     Args:
         pipeline: what answers.
-        questions: a file, or questions; by default the file that the pipeline's `run` section names.
+        questions: a source as in the `run` section's `questions`, which is the default, or a list.
         out: the run's folder; by default a new one under `runs/<name>/`. A folder that holds an unfinished run of the
             same settings is completed.
         limit: only the first so many questions; by default the `run` section's.
+        oracle: stages whose output is replaced by gold; see `ragkit.evaluation.oracle.with_oracle`.
         on_progress: told of every long step.
         on_folder: told of the run's folder before the first question.
 
@@ -96,15 +112,18 @@ def run_experiment(
         pipeline.settings.limit if limit is None else limit,
     )
     pipeline.prepare(report)
-    lock = mask_secrets(_lock(pipeline, origin))
+    lock = mask_secrets(make_lock(pipeline, origin) | ({"oracle": list(oracle)} if oracle else {}))
+    swapped = with_oracle(pipeline, oracle, asked) if oracle else None
+    runner = swapped.pipeline if swapped else pipeline
     folder = RunFolder(Path(out) if out else _new_folder(pipeline.name), lock)
     counts = [0, 0]
     with folder:
+        about = About.begin(folder.path)
         if on_folder is not None:
             on_folder(folder.path)
         remembers = any(isinstance(part, Memory) for part in parts(pipeline.nodes))
         done = {} if remembers else dict(folder.finished)  # a memory is filled again, from the cache
-        todo = [(question.id, question.question) for question in asked if question.id not in done]
+        todo = [Asked(q.id, q.question, q.vars) for q in asked if q.id not in done]
         answered = len(done)
 
         def on_prediction(prediction: Prediction, context: QuestionContext) -> None:
@@ -116,17 +135,46 @@ def run_experiment(
             report("questions", answered, len(asked))
 
         if todo:
-            pipeline.predict(todo, on_prediction=on_prediction, on_progress=report)
+            runner.predict(todo, on_prediction=on_prediction, on_progress=report)
         rows = cast("list[PredictionRow]", folder.finish(question.id for question in asked))
-    traces = {trace["id"]: trace for trace in read_lines(folder.path / "trace.jsonl")}
+    traces = read_traces(folder.path)
     judging = _judge(pipeline, asked, rows, report)
     replace_file(folder.path / "judgements.jsonl", b"".join(dump_line(row) for row in judging.rows))
     costs, stages = costs_of(traces, asked)
     summary = summarise(asked, rows, metrics, costs, figures=judging.figures, stages=stages, judges=judging.report)
-    replace_file(folder.path / "metrics.json", summary.to_json())
-    write_report(folder.path / "report.html", pipeline.name, summary, asked, rows, folder.lock)
+    evidence = Evidence.of(pipeline.index)
+    try:
+        lost = funnel(pipeline.nodes, asked, rows, traces, evidence=evidence, right=_right(summary, metrics))
+        if evidence is not None:
+            keep_texts(folder.path, asked, rows, evidence)
+    finally:
+        if evidence is not None:
+            evidence.close()
+    write_records(folder.path, asked, summary, lost)
+    about.seconds += time.perf_counter() - start
+    about.calls += counts[0]
+    about.cached += counts[1]
+    about.write(folder.path)
+    write_report(folder.path / "report.html", pipeline.name, summary, asked, rows, folder.lock, run=folder.path)
     elapsed = time.perf_counter() - start
-    return Experiment(folder.path, asked, rows, summary, elapsed, len(done), (counts[0], counts[1]))
+    return Experiment(
+        folder.path,
+        asked,
+        rows,
+        summary,
+        elapsed,
+        len(done),
+        (counts[0], counts[1]),
+        sources=count_calls(traces.values()),
+        funnel=lost,
+        oracle=swapped,
+    )
+
+
+def _right(summary: Summary, metrics: Sequence[Metric]) -> tuple[str, list[float | None]] | None:
+    """Return the first metric that judges answers, which says what is right, and its values."""
+    name = next((str(metric) for metric in metrics if metric.needs == "answers"), None)
+    return (name, summary.scores[name]) if name else None
 
 
 def _judge(
@@ -148,19 +196,19 @@ def _questions(
     """Return the questions and where they are from."""
     if given is None:
         raise InputError("no questions: name a file with --questions, or in the pipeline under 'run: questions:'")
-    if isinstance(given, (str, Path)):
-        questions = read_questions(Path(given), limit)
-        digest = hashlib.sha256(Path(given).read_bytes()).hexdigest()
-        return questions, {"sha256": digest, "count": len(questions)}
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, not {limit}")
-    questions = [_question(item, number) for number, item in enumerate(given[:limit], 1)]
-    if not questions:
-        raise InputError("the list of questions is empty")
-    if len({question.id for question in questions}) < len(questions):
-        raise InputError("two questions of the list have the same id")
-    data = json.dumps([asdict(question) for question in questions], sort_keys=True, default=str)
-    return questions, {"sha256": hashlib.sha256(data.encode()).hexdigest(), "count": len(questions)}
+    if isinstance(given, (str, Path)):
+        questions = load_questions(given, limit)
+    else:
+        questions = [_question(item, number) for number, item in enumerate(given[:limit], 1)]
+        if not questions:
+            raise InputError("the list of questions is empty")
+        if len({question.id for question in questions}) < len(questions):
+            raise InputError("two questions of the list have the same id")
+    # What is asked counts, not the file that it is in: a run can be repeated from its own folder.
+    digest = hashlib.sha256(b"".join(question_line(question) for question in questions)).hexdigest()
+    return questions, {"sha256": digest, "count": len(questions)}
 
 
 def _question(item: Question | str | Mapping[str, Any], number: int) -> Question:
@@ -205,7 +253,7 @@ def _parts_in_words(pipeline: Pipeline) -> list[dict[str, str]]:
     ]
 
 
-def _lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
+def make_lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything that the results depend on, every default written out."""
     from ragkit.config.dump import to_data
     from ragkit.prompts import prompt_file
@@ -231,11 +279,16 @@ def _lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
     }
     if pipeline.index is not None:
         fingerprints["index"] = pipeline.index.fingerprint()
+    devices: dict[str, str] = {}
+    if isinstance(pipeline.index, LocalIndex):
+        pipeline.index.ensure_open()
+        devices = pipeline.index.devices
     run = {key: value for key, value in data.get("run", {}).items() if key not in _NOT_IN_RESULTS}
     return data | {
         "run": run,
         "questions": dict(questions),
         "fingerprints": fingerprints,
+        "devices": devices,
         "prompts": prompts,
         "versions": {"python": platform.python_version()} | versions,
     }

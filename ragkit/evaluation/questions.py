@@ -35,6 +35,7 @@ class Question:
         answerable: False when the right thing is to abstain; `answers` then hold at most a remark.
         extra: the row's further fields.
         relevance: graded relevance by id, where the set has it (qrels); 0 or less is judged not relevant.
+        vars: variables that the question's state starts with, such as a filter for `where`; never gold.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Question:
     answerable: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
     relevance: dict[str, int] = field(default_factory=dict)
+    vars: dict[str, Any] = field(default_factory=dict)
 
 
 class _Row(BaseModel):
@@ -59,14 +61,15 @@ class _Row(BaseModel):
     type: str = ""
     answerable: bool = True
     relevance: dict[Text, int] = {}
+    vars: dict[str, Any] = {}
 
 
 def read_questions(path: str | Path, limit: int | None = None) -> list[Question]:
     """Read questions from a `.jsonl` or `.jsonl.gz` file, one JSON object a line; blank lines are skipped.
 
     A row needs `question`; it may have `id`, `answers`, `supporting_ids`, `type`, `answerable`, `relevance` (a mapping
-    of ids to grades; without `supporting_ids`, those graded above 0 are the gold ones) and any further fields. A row
-    without an id gets `q<line number>` (from 1), which stays the same as long as the file does.
+    of ids to grades; without `supporting_ids`, those graded above 0 are the gold ones), `vars` and any further fields.
+    A row without an id gets `q<line number>` (from 1), which stays the same as long as the file does.
 
     Args:
         path: the file.
@@ -161,6 +164,7 @@ def question_of(row: Any, number: int) -> Question:
         answerable=checked.answerable,
         extra=checked.model_extra or {},
         relevance=checked.relevance,
+        vars=checked.vars,
     )
 
 

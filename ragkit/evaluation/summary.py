@@ -75,6 +75,7 @@ class Summary:
         content = {
             **asdict(self.overall),
             "confidence": CONFIDENCE,
+            "quality": list(self.quality),
             "flags": self.flags,
             "types": {name: asdict(group) for name, group in self.types.items()},
             "curves": self.curves,

@@ -1,17 +1,29 @@
-"""Indexes: dense (FAISS), sparse (BM25), their fusion, and the passages themselves."""
+"""Indexes: parts that find passages (vectors, words), their fusion, filters, and the passages themselves."""
 
 from ragkit.index.build import BuildReport
-from ragkit.index.fusion import reciprocal_rank_fusion
+from ragkit.index.dense import DenseSettings
+from ragkit.index.filters import Filter
+from ragkit.index.fusion import choose_weights, reciprocal_rank_fusion
+from ragkit.index.langchain_index import LangChainRetriever, LangChainStore
+from ragkit.index.learned_sparse import LearnedSparseSettings
 from ragkit.index.local import LocalIndex
 from ragkit.index.manifest import Manifest
-from ragkit.index.settings import DenseSettings, FusionSettings, SparseSettings
+from ragkit.index.multi_vector import MultiVectorSettings
+from ragkit.index.settings import FusionSettings
+from ragkit.index.sparse import SparseSettings
 
 __all__ = [
     "BuildReport",
     "DenseSettings",
+    "Filter",
     "FusionSettings",
+    "LangChainRetriever",
+    "LangChainStore",
+    "LearnedSparseSettings",
     "LocalIndex",
     "Manifest",
+    "MultiVectorSettings",
     "SparseSettings",
+    "choose_weights",
     "reciprocal_rank_fusion",
 ]

@@ -1,45 +1,61 @@
-"""Build an index folder, or find that it is up to date."""
+"""Build an index folder, continue the build that is there, or find that it is up to date."""
 
+import hashlib
+import itertools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-from ragkit.documents import Chunking, IngestReport, SourceFile, chunk, load_documents
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, Unreadable
+from ragkit.documents.ingest import Ingested, IngestSettings, ingest_files, ingest_loader
+from ragkit.documents.loaders import DocumentLoader
 from ragkit.engine.calls import OnProgress
-from ragkit.engine.state import Passage
 from ragkit.errors import InputError
-from ragkit.index.dense import build_dense, embed_passages
-from ragkit.index.folder import CURRENT, current_build, hash_files, locked, publish, temporary_build
-from ragkit.index.manifest import IndexSettings, Manifest, corpus_hash, differences
-from ragkit.index.settings import DenseSettings, SparseSettings
-from ragkit.index.sparse import build_sparse
-from ragkit.index.store import PassageStore, write_store
+from ragkit.index.fields import SearchedTexts
+from ragkit.index.folder import CURRENT, WORK, current_build, hash_files, locked, publish
+from ragkit.index.manifest import IndexSettings, Manifest, differences
+from ragkit.index.part import Growth, PartSettings
+from ragkit.index.parts import PARTS
+from ragkit.index.store import PassageStore
+from ragkit.index.store_writer import StoreWriter, pack
 
-MANIFEST, INGEST, PASSAGES, VECTORS, POSTINGS = (
-    "manifest.json",
-    "ingest.json",
-    "passages.sqlite",
-    "dense.faiss",
-    "sparse",
-)
+_LOG = logging.getLogger(__name__)
+
+MANIFEST, INGEST, PASSAGES, FACTS = "manifest.json", "ingest.json", "passages.sqlite", "part.json"
+
+MOST_HOLES = 0.3
+"""The share of positions without a passage from which on an index is written anew, without them."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What `prepare` found or did; `str()` gives the text for the user.
+    """What a build found or did; `str()` gives the text for the user.
 
     Attributes:
         folder: the current build.
         reasons: why it was built; empty if the index was up to date.
+        continued: whether an earlier build was continued, so that only what is new was read and embedded.
         passages: number of passages in it.
-        ingest: what was read when it was built.
+        holes: number of positions whose passages were deleted.
+        ingest: what was read for all that is in the index.
     """
 
     folder: Path
     reasons: tuple[str, ...]
+    continued: bool
     passages: int
+    holes: int
     ingest: IngestReport
 
     @property
@@ -48,26 +64,60 @@ class BuildReport:
         return bool(self.reasons)
 
     def __str__(self) -> str:
-        state = f"built ({'; '.join(self.reasons)})" if self.built else "up to date"
-        return f"index {state}: {self.passages} passages\n{self.ingest}"
+        word = "updated" if self.continued else "built"
+        state = f"{word} ({'; '.join(self.reasons)})" if self.built else "up to date"
+        holes = f", {self.holes} deleted ones still take up room" if self.holes else ""
+        return f"index {state}: {self.passages} passages{holes}\n{self.ingest}"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to build and where."""
+    """What to build and where.
+
+    Attributes:
+        folder: where the index is kept.
+        files: of the corpus.
+        loaders: further sources of documents, by a name that no file has.
+        reload: whether loaders are asked that have been asked before.
+        pdf: what is read from PDFs.
+        chunking: how documents are cut.
+        ingest: what reading may cost.
+        parts: the settings of the parts, by name.
+        settings: what the manifest keeps.
+    """
 
     folder: Path
     files: Sequence[SourceFile]
+    loaders: Mapping[str, DocumentLoader]
+    reload: bool
+    pdf: PdfSettings
     chunking: Chunking
-    dense: DenseSettings | None
-    sparse: SparseSettings | None
-    record: IndexSettings
+    ingest: IngestSettings
+    parts: Mapping[str, PartSettings]
+    settings: IndexSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The build that is continued.
+
+    Attributes:
+        parts: names of the parts whose settings have not changed.
+    """
+
+    folder: Path
+    manifest: Manifest
+    parts: frozenset[str]
+
+
+Write = Callable[[StoreWriter], None]
+"""Puts documents into a store and lets others go."""
 
 
 def prepare(plan: Plan, on_progress: OnProgress) -> BuildReport:
-    """Build the index unless the folder holds it already.
+    """Build the index from its files unless the folder holds it already.
 
-    `on_progress` gets the steps `read` (files), `embed` (passages) and `index` (parts).
+    `on_progress` gets the step `read` (files), and for each part a step of its name (passages).
 
     Two processes may do so at once: the second waits for the first and uses its build.
 
@@ -75,14 +125,31 @@ def prepare(plan: Plan, on_progress: OnProgress) -> BuildReport:
         InputError: the documents hold no text, or a setting does not fit them.
         RagkitError: the encoder failed.
     """
-    hashes = hash_files(plan.files, plan.folder / "files.json")
-    if not _reasons(plan, hashes):
-        return _report(plan.folder, ())
+    hashes = hash_files(plan.files, plan.folder / "files.json") | _described(plan.loaders)
+    work = plan.folder / WORK
+    if not _reasons(plan, hashes) and not work.exists():
+        return existing(plan.folder)
     with locked(plan.folder):
         reasons = _reasons(plan, hashes)
-        if reasons:
-            _build(plan, hashes, on_progress)
-    return _report(plan.folder, reasons)
+        if not reasons:  # another process has built it, or a build was killed when it was already published
+            shutil.rmtree(work, ignore_errors=True)
+            return existing(plan.folder)
+        base = _base(plan)
+        _build(plan, base, hashes, _Reading(plan, base, hashes, on_progress), on_progress)
+    return _report(plan.folder, reasons, continued=base is not None)
+
+
+def update(plan: Plan, write: Write, reason: str) -> BuildReport:
+    """Change the documents of an index that has no files.
+
+    Raises:
+        InputError: the index was built with other settings, or what `write` raises.
+        RagkitError: the encoder failed.
+    """
+    with locked(plan.folder):
+        base = _base(plan) if (plan.folder / CURRENT).exists() else None
+        _build(plan, base, {}, write, lambda *step: None)
+    return _report(plan.folder, (reason,), continued=base is not None)
 
 
 def _reasons(plan: Plan, hashes: Mapping[str, str]) -> tuple[str, ...]:
@@ -95,63 +162,218 @@ def _reasons(plan: Plan, hashes: Mapping[str, str]) -> tuple[str, ...]:
         PassageStore(build / PASSAGES).close()
     except InputError as error:
         return (str(error),)
-    reasons = [str(difference) for difference in differences(manifest.settings, plan.record)]
-    old = manifest.documents
-    counts = {
-        "new": len(hashes.keys() - old.keys()),
-        "gone": len(old.keys() - hashes.keys()),
-        "changed": sum(old[name] != hashes[name] for name in old.keys() & hashes.keys()),
+    reasons = [str(difference) for difference in differences(manifest.settings, plan.settings)]
+    new, gone, changed = _changes(manifest.files, hashes)
+    counts = {"new": len(new), "gone": len(gone), "changed": len(changed)}
+    reasons += [f"{count} files {state}" for state, count in counts.items() if count]
+    return (*reasons, "loaders are asked again") if plan.reload and plan.loaders else tuple(reasons)
+
+
+def _described(loaders: Mapping[str, DocumentLoader]) -> dict[str, str]:
+    """Return a hash of the settings of each loader: what it would give is known only when it is asked."""
+    return {
+        name: hashlib.sha256(json.dumps(loader.describe(), sort_keys=True).encode()).hexdigest()
+        for name, loader in loaders.items()
     }
-    return (*reasons, *(f"{count} files {state}" for state, count in counts.items() if count))
 
 
-def _build(plan: Plan, hashes: dict[str, str], on_progress: OnProgress) -> None:
-    ingest = IngestReport()
-    passages = _read(plan, ingest, on_progress)
-    texts = [passage.page_content for passage in passages]
-    dimension = None
-    parts = 1 + (plan.dense is not None) + (plan.sparse is not None)
-    with temporary_build(plan.folder) as temporary:
-        if plan.dense is not None:
-            total = len(texts)
-            on_progress("embed", 0, total)
-            vectors = embed_passages(plan.dense.encoder, texts, lambda done: on_progress("embed", done, total))
-            dimension = vectors.shape[1]
-            build_dense(vectors, plan.dense.factory, temporary / VECTORS)
-        on_progress("index", parts - 2 if plan.sparse else parts - 1, parts)
-        if plan.sparse is not None:
-            build_sparse(texts, plan.sparse, temporary / POSTINGS)
-            on_progress("index", parts - 1, parts)
-        write_store(temporary / PASSAGES, passages)
-        on_progress("index", parts, parts)
-        (temporary / INGEST).write_text(json.dumps(asdict(ingest)), encoding="utf-8")
+def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[set[str], set[str], set[str]]:
+    """Return the files that are new, gone and changed."""
+    changed = {name for name in old.keys() & new.keys() if old[name] != new[name]}
+    return set(new.keys() - old.keys()), set(old.keys() - new.keys()), changed
+
+
+def _base(plan: Plan) -> Base | None:
+    """Return the current build if it can be continued: it is whole, and documents are read and cut as they were."""
+    try:
+        build = current_build(plan.folder)
+        manifest = Manifest.load(build / MANIFEST)
+        PassageStore(build / PASSAGES).close()
+    except InputError:
+        return None  # `_reasons` has it
+    changed = {difference.field.split(".")[1] for difference in differences(manifest.settings, plan.settings)}
+    return Base(build, manifest, frozenset(PARTS) - changed) if changed <= PARTS.keys() else None
+
+
+class _Reading:
+    """Reads the files that are new or have changed, and lets the documents of the others go; so with loaders."""
+
+    def __init__(self, plan: Plan, base: Base | None, hashes: Mapping[str, str], on_progress: OnProgress) -> None:
+        self._plan, self._hashes, self._on_progress = plan, hashes, on_progress
+        self._new, self._gone, self._changed = _changes(base.manifest.files if base else {}, hashes)
+        if plan.reload:
+            self._changed |= plan.loaders.keys() - self._new
+
+    def __call__(self, writer: StoreWriter) -> None:
+        again = self._changed | (set(writer.clashing_files()) - self._gone)
+        writer.expire_files(sorted(self._gone | again))
+        reused = 0
+        for name, report, documents in self._ingest(self._new | again):
+            for document in documents:
+                try:
+                    if writer.put(name, *document):
+                        report.count(document.chunked)
+                except Unreadable as reason:
+                    report.skip(name, str(reason))
+            reused += report.reused
+            writer.put_report(name, replace(report, reused=0))  # which says something of this build only
+        if reused:
+            _LOG.info("%d files had been read by an interrupted build", reused)
+
+    def _ingest(self, wanted: Collection[str]) -> Iterator[Ingested]:
+        plan = self._plan
+        files = [file for file in plan.files if file.id in wanted]
+        done = itertools.count(1)
+        self._on_progress("read", 0, len(files))
+        yield from ingest_files(
+            files,
+            plan.pdf,
+            plan.chunking,
+            plan.folder / WORK / "ingest",
+            lambda file: self._on_progress("read", next(done), len(files)),
+            settings=plan.ingest,
+            hashes=self._hashes,
+        )
+        for name, loader in plan.loaders.items():
+            if name in wanted:
+                yield ingest_loader(name, loader, plan.chunking)
+
+
+def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, on_progress: OnProgress) -> None:
+    """Make a build in the folder's `work`, with what a killed one left there, and publish it. The lock must be held."""
+    work = plan.folder / WORK
+    work.mkdir(exist_ok=True)
+    order = {name: rank for rank, name in enumerate([*(file.id for file in plan.files), *plan.loaders])}
+    begun = time.monotonic()
+    previous = None if base is None else base.folder / PASSAGES
+    with StoreWriter(work / PASSAGES, previous, order) as writer:
+        write(writer)
+        writer.finish()
+        ingest = writer.report()
+    ingest.seconds = time.monotonic() - begun
+    kept = _pack(work) if base else None
+    with closing(PassageStore(work / PASSAGES)) as store:
+        if not store.passages:
+            raise InputError(f"the documents hold no text to index\n{ingest}")
+        build = _place(plan, base, store, work)
+        facts = {
+            name: _Part(name, settings, base, kept, store).build(build, on_progress)
+            for name, settings in plan.parts.items()
+        }
         manifest = Manifest(
             ragkit=_version(),
-            settings=plan.record,
-            documents=hashes,
-            passages=len(passages),
-            dimension=dimension,
-            corpus=corpus_hash(passages),
+            settings=dict(plan.settings),
+            files=hashes,
+            passages=store.passages,
+            positions=len(store),
+            parts=facts,
+            corpus=store.corpus,
+            layout=store.layout,
         )
-        manifest.save(temporary / MANIFEST)
-        publish(plan.folder, temporary, manifest)
+    (work / PASSAGES).replace(build / PASSAGES)
+    (build / INGEST).write_text(json.dumps(asdict(ingest)), encoding="utf-8")
+    manifest.save(build / MANIFEST)
+    publish(plan.folder, build, manifest)
 
 
-def _read(plan: Plan, ingest: IngestReport, on_progress: OnProgress) -> list[Passage]:
-    total = len(plan.files)
-    on_progress("read", 0, total)
-    documents = load_documents(plan.files, ingest, lambda file: on_progress("read", ingest.files, total))
-    passages = [passage for document in documents for passage in chunk(document, plan.chunking)]
-    if not passages:
-        raise InputError(f"the documents hold no text to index\n{ingest}")
-    return passages
+def _pack(work: Path) -> NDArray[np.int64] | None:
+    """Write the store anew if it has many holes; return the old position of every passage then."""
+    with closing(PassageStore(work / PASSAGES)) as store:
+        if len(store) - store.passages <= MOST_HOLES * len(store):
+            return None
+    packed = work / f"packed-{PASSAGES}"
+    kept = pack(work / PASSAGES, packed)
+    packed.replace(work / PASSAGES)
+    return kept
 
 
-def _report(folder: Path, reasons: tuple[str, ...]) -> BuildReport:
+def _place(plan: Plan, base: Base | None, store: PassageStore, work: Path) -> Path:
+    """Return the folder to make the build in: what a killed build left is in it if that was of the same passages."""
+    key = [plan.settings, base and base.folder.name, len(store), store.corpus, store.layout]
+    place = work / f"build-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
+    for leftover in work.glob("build-*"):
+        if leftover != place:
+            shutil.rmtree(leftover)
+    place.mkdir(exist_ok=True)
+    return place
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part to be built: from nothing, on top of the same part of the base, or as that part is."""
+
+    name: str
+    settings: PartSettings
+    base: Base | None
+    kept: NDArray[np.int64] | None
+    store: PassageStore
+
+    def build(self, place: Path, on_progress: OnProgress) -> dict[str, Any]:
+        """Build the part unless a killed build has finished it; return its facts.
+
+        A part is whole when its folder has its own name.
+        """
+        finished, unfinished = place / self.name, place / f"{self.name}.part"
+        if not finished.exists():
+            shutil.rmtree(unfinished, ignore_errors=True)
+            earlier = self._earlier()
+            if earlier is not None and self._unchanged():
+                shutil.copytree(earlier, unfinished, copy_function=_link)
+            else:
+                facts = self._build(earlier, unfinished, place / f"{self.name}.work", on_progress)
+                (unfinished / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+            shutil.rmtree(place / f"{self.name}.work", ignore_errors=True)
+            unfinished.rename(finished)
+        found: dict[str, Any] = json.loads((finished / FACTS).read_text(encoding="utf-8"))
+        return found
+
+    def _earlier(self) -> Path | None:
+        """Return the same part of the base, if it was built with the same settings."""
+        return self.base.folder / self.name if self.base is not None and self.name in self.base.parts else None
+
+    def _unchanged(self) -> bool:
+        return self.base is not None and self.store.layout == self.base.manifest.layout
+
+    def _build(self, earlier: Path | None, folder: Path, work: Path, on_progress: OnProgress) -> dict[str, Any]:
+        """Continue the earlier part, or build one from nothing; return its facts."""
+        folder.mkdir()
+        work.mkdir(exist_ok=True)
+        covered = self.base.manifest.positions if self.base is not None and earlier is not None else 0
+        kept = None if earlier is None or self.kept is None else self.kept[self.kept < covered]
+        start = covered if kept is None else len(kept)
+        total = len(self.store) - start
+        growth = Growth(
+            texts=SearchedTexts(self.store, self.settings.fields),
+            work=work,
+            previous=earlier,
+            start=start,
+            deleted=self.store.holes(),
+            kept=kept,
+            on_done=lambda done: on_progress(self.name, min(done, total), total),
+        )
+        on_progress(self.name, 0, total)
+        return dict(PARTS[self.name].build(self.settings, growth, folder))
+
+
+def _link(source: str, target: str) -> None:
+    """Share a file that no build changes any more; copy it where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def existing(folder: Path) -> BuildReport:
+    """Return the report of the build that is there."""
+    return _report(folder, ())
+
+
+def _report(folder: Path, reasons: tuple[str, ...], *, continued: bool = False) -> BuildReport:
     build = current_build(folder)
-    ingest = json.loads((build / INGEST).read_text(encoding="utf-8"))
-    ingest["skipped"] = [(place, reason) for place, reason in ingest["skipped"]]
-    return BuildReport(build, reasons, Manifest.load(build / MANIFEST).passages, IngestReport(**ingest))
+    manifest = Manifest.load(build / MANIFEST)
+    ingest = IngestReport.from_dict(json.loads((build / INGEST).read_text(encoding="utf-8")))
+    holes = manifest.positions - manifest.passages
+    return BuildReport(build, reasons, continued, manifest.passages, holes, ingest)
 
 
 def _version() -> str:

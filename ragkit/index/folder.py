@@ -1,13 +1,13 @@
 """The folder of an index on disk: builds side by side, a pointer to the current one, and a lock.
 
     <folder>/current          the name of the current build
-    <folder>/<build>/         manifest.json, ingest.json, passages.sqlite, dense.faiss, sparse/
+    <folder>/<build>/         manifest.json, ingest.json, passages.sqlite, and a folder for each part
+    <folder>/work/            a build under way: what a killed process has done, for the next one to go on with
     <folder>/files.json       hashes of the corpus files with their sizes and times
     <folder>/lock             held by the process that builds
 
-A build is written to a temporary folder, renamed, and then named in `current`. Replacing that one file is atomic: a
-reader sees the old index or the new one, and a process that dies leaves only a temporary folder, which the next build
-removes. The build before the current one stays for readers that have it open.
+A build is made in `work`, renamed, and then named in `current`. Replacing that one file is atomic: a reader sees the
+old index or the new one. The build before the current one stays for readers that have it open.
 """
 
 import hashlib
@@ -15,7 +15,6 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from ragkit.errors import InputError, need
 from ragkit.index.manifest import Manifest
 
 CURRENT = "current"
-_TEMPORARY = "building-"
+WORK = "work"
 _CLOCK_TICK = 2.0
 
 
@@ -50,24 +49,12 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def temporary_build(folder: Path) -> Iterator[Path]:
-    """Make a folder to build in, and remove it at the end unless it was published. The lock must be held."""
-    for leftover in folder.glob(f"{_TEMPORARY}*"):
-        shutil.rmtree(leftover)
-    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder))
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def publish(folder: Path, temporary: Path, manifest: Manifest) -> Path:
-    """Make a finished build the current one and return its folder. The lock must be held."""
+def publish(folder: Path, finished: Path, manifest: Manifest) -> Path:
+    """Make a finished build the current one, remove `work`, and return the build's folder. The lock must be held."""
     pointer = folder / CURRENT
     previous = pointer.read_text(encoding="utf-8").strip() if pointer.exists() else None
     name = f"{manifest.fingerprint()[:16]}-{secrets.token_hex(4)}"
-    temporary.rename(folder / name)
+    finished.rename(folder / name)
     _replace(pointer, name + "\n")
     for build in folder.iterdir():
         if build.is_dir() and build.name not in (name, previous):

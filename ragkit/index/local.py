@@ -1,61 +1,73 @@
-"""ragkit's own index: a folder with vectors, BM25 postings and passages."""
+"""ragkit's own index: a folder with passages and the parts that find them."""
 
 import asyncio
 import hashlib
+import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
-from ragkit.documents import Chunking, discover
+from ragkit.documents import Chunking, PdfSettings, discover
+from ragkit.documents.ingest import IngestSettings, reading_record
+from ragkit.documents.loaders import DocumentLoader
 from ragkit.engine.calls import LocalResource, OnProgress, Reply, Request
 from ragkit.engine.registry import indexes
-from ragkit.engine.state import Documents, Hit
+from ragkit.engine.state import Documents, Hit, Passage
 from ragkit.errors import InputError
 from ragkit.index.base import HYBRID_DEPTH, Index
-from ragkit.index.build import MANIFEST, PASSAGES, POSTINGS, VECTORS, BuildReport, Plan, prepare
-from ragkit.index.dense import DenseIndex
+from ragkit.index.build import MANIFEST, PASSAGES, BuildReport, Plan, Write, existing, prepare, update
+from ragkit.index.changes import adding, deleting
+from ragkit.index.dense import DenseSettings
+from ragkit.index.filters import Filter
 from ragkit.index.folder import current_build
-from ragkit.index.fusion import fuse_ranks, reciprocal_rank_fusion
-from ragkit.index.manifest import (
-    ChunkingRecord,
-    DenseRecord,
-    IndexSettings,
-    Manifest,
-    SparseRecord,
-    differences,
-)
-from ragkit.index.part import Ranking
-from ragkit.index.settings import DenseSettings, FusionSettings, SparseSettings
-from ragkit.index.sparse import TOKEN_PATTERN, SparseIndex
+from ragkit.index.fusion import Scored, fuse, reciprocal_rank_fusion
+from ragkit.index.learned_sparse import LearnedSparseSettings
+from ragkit.index.manifest import FORMAT, Manifest, differences
+from ragkit.index.multi_vector import MultiVectorSettings
+from ragkit.index.part import OnDevice, OpenPart, PartSettings, Selection
+from ragkit.index.parts import PARTS
+from ragkit.index.settings import FusionSettings
+from ragkit.index.sparse import SparseSettings
 from ragkit.index.store import PassageStore
 from ragkit.paths import project_dir
 
 if TYPE_CHECKING:
+    from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
+    from langchain_core.vectorstores import VectorStore
 
 _LOG = logging.getLogger(__name__)
 
-Mode = Literal["dense", "sparse", "hybrid"]
-Scored = Sequence[tuple[str, float]]
-"""Passage ids with their scores, best first."""
+_KEPT_FILTERS = 16
 
 
 @indexes.register("local")
 class LocalIndex(Index, LocalResource):
-    """An index of documents on disk, searched by meaning (`dense`), by words (`sparse`), or both.
+    """An index of documents on disk, searched by one or several parts: by meaning, by words, or both.
 
-    `prepare` builds it where that is needed; the searches go through the call layer.
+    `prepare` builds it where that is needed and continues the build that is there where only documents have changed;
+    the searches go through the call layer.
     """
 
-    documents: tuple[str, ...] = Field(min_length=1, description="Files or globs (PDF, text, Markdown, HTML, JSONL).")
+    documents: tuple[str, ...] = Field((), description="Files or globs (PDF, text, Markdown, HTML, JSONL).")
     base: Path = Field(Path(), description="The folder that relative patterns start from.")
+    loaders: tuple[DocumentLoader, ...] = Field(
+        (), description="Loaders of langchain; asked when they are new or changed, or by `ragkit index build --reload`."
+    )
+    pdf: PdfSettings = Field(default_factory=PdfSettings, description="What is read from PDFs.")
     chunking: Chunking = Field(default_factory=Chunking, description="How documents are cut into passages.")
+    ingest: IngestSettings = Field(default_factory=IngestSettings, description="What reading documents may cost.")
     dense: DenseSettings | None = Field(None, description="Search by vectors.")
     sparse: SparseSettings | None = Field(None, description="Search by BM25.")
+    learned_sparse: LearnedSparseSettings | None = Field(None, description="Search by terms that a model weights.")
+    multi_vector: MultiVectorSettings | None = Field(None, description="Search by a vector for each token.")
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="How rankings are merged.")
     path: Path | None = Field(
         None, description="Where the index is kept; default .ragkit/indexes/<hash of documents and settings>."
@@ -65,14 +77,35 @@ class LocalIndex(Index, LocalResource):
     _manifest: Manifest | None = PrivateAttr(default=None)
     _report: BuildReport | None = PrivateAttr(default=None)
     _store: PassageStore | None = PrivateAttr(default=None)
-    _dense: DenseIndex | None = PrivateAttr(default=None)
-    _sparse: SparseIndex | None = PrivateAttr(default=None)
+    _open: dict[str, OpenPart] = PrivateAttr(default_factory=dict)
+    _live: Selection | None = PrivateAttr(default=None)
+    _matching: Callable[[str], Selection] | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
-    def _has_a_part(self) -> Self:
-        if self.dense is None and self.sparse is None:
-            raise ValueError("an index needs a 'dense' or a 'sparse' part, or both")
+    def _can_be_built(self) -> Self:
+        if not self.parts:
+            raise ValueError(f"an index needs at least one part: {', '.join(PARTS)}")
+        if not self.has_sources and self.path is None:
+            raise ValueError("name 'documents' or 'loaders', or a 'path' for an index that is filled in Python")
+        for name in self.fusion.weights:
+            if name not in self.parts:
+                raise ValueError(f"'fusion.weights' names '{name}', which is no part of the index ({self._listed()})")
         return self
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return tuple(self._settings)
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether the documents come from files or loaders; if not, they are added in Python."""
+        return bool(self.documents or self.loaders)
+
+    @property
+    def _settings(self) -> dict[str, PartSettings]:
+        """The settings of the parts that the index has."""
+        found = {name: getattr(self, name) for name in PARTS}
+        return {name: settings for name, settings in found.items() if settings is not None}
 
     @property
     def folder(self) -> Path:
@@ -80,41 +113,64 @@ class LocalIndex(Index, LocalResource):
         if self.path is not None:
             return self.path
         base = os.path.relpath(self.base)
-        key = "\n".join([*self.documents, base, self.record().model_dump_json()])
+        loaders = [loader.describe() for loader in self.loaders]
+        key = "\n".join([*self.documents, base, json.dumps([loaders, self.record()], sort_keys=True)])
         return project_dir() / "indexes" / hashlib.sha256(key.encode()).hexdigest()[:16]
 
     @property
     def report(self) -> BuildReport | None:
-        """What the last `prepare` found or did; None before it."""
+        """What the last `prepare` or change found or did; None before it."""
         return self._report
 
     @property
-    def device_used(self) -> str | None:
-        """Where FAISS searches, `cpu` or `cuda`; None before the index is open or without a dense part."""
-        return self._dense.device_used if self._dense else None
+    def devices(self) -> dict[str, str]:
+        """Where the open parts that use a device are searched, and in which precision, by the part's name."""
+        return {
+            name: f"{part.device_used}, {part.precision_used}"
+            for name, part in self._open.items()
+            if isinstance(part, OnDevice)
+        }
 
-    def record(self) -> IndexSettings:
+    def record(self) -> dict[str, Any]:
         """Return the settings as the manifest keeps them."""
-        return IndexSettings(
-            chunking=ChunkingRecord(**self.chunking.model_dump()),
-            dense=self.dense and DenseRecord(encoder=self.dense.encoder.describe(), factory=self.dense.factory),
-            sparse=self.sparse and SparseRecord(**self.sparse.model_dump(), token_pattern=TOKEN_PATTERN),
-        )
+        parts = {
+            name: {"fields": list(settings.fields)} | settings.built_with() for name, settings in self._settings.items()
+        }
+        return {"format": FORMAT} | reading_record(self.pdf, self.chunking) | parts
 
-    def prepare(self, on_progress: OnProgress) -> None:
+    def prepare(self, on_progress: OnProgress, *, reload: bool = False) -> None:
         """Build the index if the folder does not hold it, or documents or settings have changed; see `report`.
+
+        Args:
+            on_progress: told of every long step.
+            reload: ask all loaders again.
 
         Raises:
             InputError: a pattern matches nothing, the documents hold no text, or a setting does not fit them.
             RagkitError: the encoder failed.
         """
-        files = discover(self.documents, self.base)
-        plan = Plan(self.folder, files, self.chunking, self.dense, self.sparse, self.record())
-        known, self._report = self._report, prepare(plan, on_progress)
-        if known is None or self._report.built:
-            _LOG.log(logging.WARNING if self._report.ingest.skipped else logging.INFO, "%s", self._report)
-        if self._build != self._report.folder:
-            self.close()
+        if self.has_sources:
+            self._built(prepare(self._plan(reload), on_progress))
+        else:
+            self.manifest()
+            self._built(existing(self.folder))
+
+    def add(self, documents: "Sequence[Document]") -> BuildReport:
+        """Add langchain documents, each with an id, to an index without files.
+
+        Raises:
+            InputError: an id is missing or there already, metadata are no JSON, the index has files or other settings.
+            RagkitError: the encoder failed.
+        """
+        return self._change(adding(documents, self.chunking), f"{len(documents)} documents added")
+
+    def replace(self, documents: "Sequence[Document]") -> BuildReport:
+        """Replace documents of an index without files by documents with the same ids; raises as `add` does."""
+        return self._change(adding(documents, self.chunking, replace=True), f"{len(documents)} documents replaced")
+
+    def delete(self, ids: Sequence[str]) -> BuildReport:
+        """Delete documents of an index without files; raises InputError for an id that is not there."""
+        return self._change(deleting(ids), f"{len(ids)} documents deleted")
 
     def manifest(self) -> Manifest:
         """Return the manifest of the build in use; the first call settles which build that is.
@@ -132,119 +188,162 @@ class LocalIndex(Index, LocalResource):
             self._build, self._manifest = build, manifest
         return self._manifest
 
+    def part_folder(self, part: str) -> Path:
+        """Return where the files of a part are, in the build in use."""
+        return self._folder_of_build() / part
+
+    def deleted(self) -> NDArray[np.int64]:
+        """Return the positions of deleted passages that still take up room, ascending."""
+        return self._passages_of_build().holes()
+
     def fingerprint(self) -> str:
-        """Return the hash of the manifest."""
-        return self.manifest().fingerprint()
+        """Return the hash of the manifest and of what else rankings depend on."""
+        searched = {name: settings.searched_with() for name, settings in self._settings.items()}
+        key = [self.manifest().fingerprint(), searched]
+        return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
     def open(self) -> None:
-        """Open vectors and postings by memory map.
+        """Open the parts by memory map.
 
         Raises:
             InputError: nothing is built, the settings differ, the files are damaged, or the device does not exist.
         """
-        self.manifest()
-        assert self._build is not None  # noqa: S101 - set by manifest()
         try:
-            if self.dense is not None:
-                self._dense = DenseIndex(self._build / VECTORS, self.dense.device)
-            if self.sparse is not None:
-                self._sparse = SparseIndex(self._build / POSTINGS, self.sparse)
+            for name, settings in self._settings.items():
+                self._open[name] = PARTS[name].open(self.part_folder(name), settings)
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
                 f"the index in {self._build} is damaged ({error}); delete the folder and rebuild"
             ) from None
+        for name, used in self.devices.items():
+            _LOG.info("%s is searched on %s", name, used)
+        if len(holes := self.deleted()):
+            self._live = np.ones(self.manifest().positions, np.bool_)
+            self._live[holes] = False
 
     def close(self) -> None:
         """Close the files; the next use takes the build that is current then."""
         if self._store is not None:
             self._store.close()
-        self._build = self._manifest = self._store = self._dense = self._sparse = None
+        self._open = {}
+        self._build = self._manifest = self._store = self._live = self._matching = None
         self._opened = False
 
-    async def search_dense(self, query: str, k: int) -> Documents:
-        """Return the k passages nearest to a query by cosine, best first.
+    async def search(self, part: str, query: str, k: int, where: Filter | None = None) -> Documents:
+        return self._documents({part: await self._rank(part, query, k, where)}, query)
 
-        Raises:
-            InputError: the index has no dense part.
-        """
-        return self._passages({"dense": await self._rank_dense(query, k)}, query)
-
-    async def search_sparse(self, query: str, k: int) -> Documents:
-        """Return the k best passages by BM25, best first; only passages that share a word with the query.
-
-        Raises:
-            InputError: the index has no sparse part.
-        """
-        return self._passages({"sparse": await self._rank_sparse(query, k)}, query)
-
-    async def search_hybrid(self, query: str, k: int, depth: int = HYBRID_DEPTH) -> Documents:
-        """Return the best k passages of the first `depth` (at least k) of both rankings, fused by reciprocal rank.
-
-        Raises:
-            InputError: the index lacks one of the two parts.
-        """
-        depth = max(depth, k)
-        dense, sparse = await asyncio.gather(self._rank_dense(query, depth), self._rank_sparse(query, depth))
-        best = fuse_ranks([[name for name, _ in ranking] for ranking in (dense, sparse)], self.fusion.k, k)
-        return self._passages({"dense": dense, "sparse": sparse}, query, best)
+    async def search_hybrid(
+        self,
+        query: str,
+        k: int,
+        depth: int = HYBRID_DEPTH,
+        parts: Sequence[str] | None = None,
+        where: Filter | None = None,
+    ) -> Documents:
+        names = self.parts if parts is None else parts
+        found = await asyncio.gather(*(self._rank(name, query, max(depth, k), where) for name in names))
+        rankings = dict(zip(names, found, strict=True))
+        return self._documents(rankings, query, fuse(rankings, self.fusion, k))
 
     def fuse(self, rankings: Sequence[Documents], k: int) -> Documents:
         """Merge rankings by reciprocal rank fusion and return the best k."""
         return reciprocal_rank_fusion(rankings, self.fusion.k, k)
 
+    def parents(self, ids: Sequence[str]) -> dict[str, Passage]:
+        return self._passages_of_build().parents(ids)
+
     def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
-        """Answer `dense` or `sparse` searches with lists of [passage id, score]."""
+        """Answer the searches of one part (`op`) with lists of [passage id, score]."""
         # Requests of one k go into one search: FAISS may choose among equals otherwise when it is asked for more.
-        replies: dict[int, Reply | Exception] = {}
-        for k in sorted({request.args["k"] for request in batch}):
-            positions = [position for position, request in enumerate(batch) if request.args["k"] == k]
-            rankings = self._search(op, [batch[position] for position in positions], k)
-            names = self._passage_store().ids({passage for ranking in rankings for passage, _ in ranking})
+        groups: dict[tuple[int, str], list[int]] = {}
+        for position, request in enumerate(batch):
+            where = json.dumps(request.args.get("where"), sort_keys=True)
+            groups.setdefault((request.args["k"], where), []).append(position)
+        store, replies = self._passages_of_build(), {}
+        for (k, where), positions in sorted(groups.items()):
+            allowed = self._allowed(where)
+            queries = [batch[position].payload for position in positions]
+            nothing = allowed is not None and not allowed.any()
+            rankings = [[] for _ in queries] if nothing else self._open[op].search(queries, k, allowed)
+            names = store.ids({passage for ranking in rankings for passage, _ in ranking})
             for position, ranking in zip(positions, rankings, strict=True):
                 replies[position] = Reply([[names[passage], score] for passage, score in ranking])
         return [replies[position] for position in range(len(batch))]
 
-    def as_retriever(self, mode: Mode = "hybrid", k: int = 5) -> "BaseRetriever":
-        """Return the index as a langchain retriever."""
+    def as_retriever(self, mode: str = "hybrid", k: int = 5, where: Filter | None = None) -> "BaseRetriever":
+        """Return the index as a langchain retriever; `mode` is `hybrid` or the name of a part."""
         from ragkit.index.retriever import IndexRetriever
 
-        return IndexRetriever(index=self, mode=mode, k=k)
+        return IndexRetriever(index=self, mode=mode, k=k, where=where)
 
-    def _search(self, op: str, batch: Sequence[Request], k: int) -> list[Ranking]:
-        if op == "dense" and self._dense is not None:
-            return self._dense.search([request.payload for request in batch], k)
-        if op == "sparse" and self._sparse is not None:
-            return self._sparse.search([request.args["query"] for request in batch], k)
-        raise InputError(f"the index cannot answer '{op}'")
+    def as_vectorstore(self, mode: str = "hybrid") -> "VectorStore":
+        """Return the index as a langchain vector store; `mode` is `hybrid` or the name of a part."""
+        from ragkit.index.vectorstore import IndexVectorStore
 
-    async def _rank_dense(self, query: str, k: int) -> Scored:
-        if self.dense is None:
-            raise InputError("the index has no dense part: add 'dense' to 'index'")
-        vector = await self.dense.encoder.embed(query)
-        ranking: Scored = (await self.call("dense", {"query": query, "k": k}, payload=vector)).value
+        return IndexVectorStore(self, mode)
+
+    def _plan(self, reload: bool = False) -> Plan:
+        return Plan(
+            folder=self.folder,
+            files=discover(self.documents, self.base) if self.documents else (),
+            loaders={f"loader {n}: {loader.class_}": loader for n, loader in enumerate(self.loaders, 1)},
+            reload=reload,
+            pdf=self.pdf,
+            chunking=self.chunking,
+            ingest=self.ingest,
+            parts=self._settings,
+            settings=self.record(),
+        )
+
+    def _change(self, write: Write, reason: str) -> BuildReport:
+        if self.has_sources:
+            raise InputError("the documents of this index come from files or loaders: change those, and it follows")
+        report = update(self._plan(), write, reason)
+        self._built(report)
+        return report
+
+    def _built(self, report: BuildReport) -> None:
+        """Take over what a build found or did."""
+        known, self._report = self._report, report
+        if known is None or report.built:
+            _LOG.log(logging.WARNING if report.ingest.skipped else logging.INFO, "%s", report)
+        if self._build != report.folder:
+            self.close()
+
+    def _allowed(self, where: str) -> Selection | None:
+        """Return which positions a filter, as JSON text, lets through; None for all."""
+        if where == "null":
+            return self._live
+        if self._matching is None:
+            store = self._passages_of_build()
+            self._matching = lru_cache(_KEPT_FILTERS)(lambda text: store.matching(Filter.model_validate_json(text)))
+        return self._matching(where)
+
+    async def _rank(self, part: str, query: str, k: int, where: Filter | None) -> Scored:
+        self.check_parts([part])
+        payload = await self._settings[part].query(query)
+        args = {"query": query, "k": k} | ({} if where is None else {"where": where.data()})
+        ranking: Scored = (await self.call(part, args, payload=payload)).value
         return ranking
 
-    async def _rank_sparse(self, query: str, k: int) -> Scored:
-        if self.sparse is None:
-            raise InputError("the index has no sparse part: add 'sparse' to 'index'")
-        ranking: Scored = (await self.call("sparse", {"query": query, "k": k})).value
-        return ranking
-
-    def _passages(self, rankings: Mapping[str, Scored], query: str, best: Scored | None = None) -> Documents:
+    def _documents(self, rankings: Mapping[str, Scored], query: str, best: Scored | None = None) -> Documents:
         """Return passages with a hit for each ranking that holds them: the best ones, or those of the only ranking."""
         hits: dict[str, list[Hit]] = {}
         for stage, ranking in rankings.items():
             for rank, (name, score) in enumerate(ranking, start=1):
                 hits.setdefault(name, []).append(Hit(stage, query, rank, score))
         chosen = best if best is not None else next(iter(rankings.values()))
-        found = self._passage_store().get([name for name, _ in chosen])
+        found = self._passages_of_build().get([name for name, _ in chosen])
         return tuple(
             found[name].model_copy(update={"score": score, "hits": tuple(hits[name])}) for name, score in chosen
         )
 
-    def _passage_store(self) -> PassageStore:
+    def _passages_of_build(self) -> PassageStore:
         if self._store is None:
-            self.manifest()
-            assert self._build is not None  # noqa: S101 - set by manifest()
-            self._store = PassageStore(self._build / PASSAGES)
+            self._store = PassageStore(self._folder_of_build() / PASSAGES)
         return self._store
+
+    def _folder_of_build(self) -> Path:
+        self.manifest()
+        assert self._build is not None  # noqa: S101 - set by manifest()
+        return self._build

@@ -2,58 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ragkit.engine.state import Passage
 from ragkit.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files of an index folder; an index of another version is built anew."""
 
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ChunkingRecord(_Record):
-    """How documents were cut."""
-
-    size: int
-    overlap: int
-
-
-class DenseRecord(_Record):
-    """How vectors were made and are compared; `cosine` is the inner product of vectors of unit length."""
-
-    encoder: dict[str, Any]
-    factory: str
-    metric: Literal["cosine"] = "cosine"
-
-
-class SparseRecord(_Record):
-    """How terms are made and scored."""
-
-    method: str
-    k1: float
-    b: float
-    delta: float
-    stemmer: str | None
-    stopwords: str | None
-    token_pattern: str
-    normalisation: Literal["NFKC, lower case"] = "NFKC, lower case"
-
-
-class IndexSettings(_Record):
-    """The part of the manifest that must be the same in the settings in hand."""
-
-    format: int = FORMAT
-    chunking: ChunkingRecord
-    dense: DenseRecord | None
-    sparse: SparseRecord | None
+IndexSettings = Mapping[str, Any]
+"""What an index was asked for, as JSON data by the keys of the YAML: `format`, how documents are read and cut, and the
+parts. It must be the same in an index and in the settings in hand."""
 
 
 class Difference(NamedTuple):
@@ -67,24 +29,30 @@ class Difference(NamedTuple):
         return f"{self.field}: the index has {_shown(self.index)}, the settings say {_shown(self.settings)}"
 
 
-class Manifest(_Record):
+class Manifest(BaseModel):
     """What an index folder holds.
 
     Attributes:
         ragkit: version of the package that built it.
         settings: what was asked for.
-        documents: SHA-256 of every file, by document id.
-        passages: number of passages, which is also the number of vectors.
-        dimension: of the vectors; None without a dense part.
-        corpus: SHA-256 over ids and texts of all passages in order.
+        files: SHA-256 of every file, by its id.
+        passages: number of passages.
+        positions: number of places in the parts; more than passages where some were deleted since the last full build.
+        parts: what the parts say of themselves (the dimension of vectors ...), by name.
+        corpus: SHA-256 over the hashes of all documents; the same for the same documents.
+        layout: SHA-256 over the documents in the order in which they came and went; equal scores are ordered by it.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     ragkit: str
-    settings: IndexSettings
-    documents: dict[str, str]
+    settings: dict[str, Any]
+    files: dict[str, str]
     passages: int
-    dimension: int | None
+    positions: int
+    parts: dict[str, dict[str, Any]]
     corpus: str
+    layout: str
 
     def fingerprint(self) -> str:
         """Return a hash of everything in the manifest."""
@@ -116,22 +84,9 @@ class Manifest(_Record):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, indent=indent)
 
 
-def corpus_hash(passages: Iterable[Passage]) -> str:
-    """Return a hash over ids and texts, in order."""
-    digest = hashlib.sha256()
-    for passage in passages:
-        digest.update(json.dumps([passage.id, passage.page_content]).encode())
-    return digest.hexdigest()
-
-
 def differences(index: IndexSettings, settings: IndexSettings) -> list[Difference]:
     """Return the settings in which an index and the settings in hand differ, by their path in the YAML."""
-    return list(_differences("index", _json(index), _json(settings)))
-
-
-def _json(settings: IndexSettings) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(settings.model_dump_json())
-    return found
+    return list(_differences("index", dict(index), json.loads(json.dumps(settings))))
 
 
 def _differences(path: str, index: Any, settings: Any) -> Iterator[Difference]:

@@ -1,12 +1,17 @@
 """What the parts of an index (vectors, postings ...) have in common: how they are built, extended and searched."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+
+from ragkit.engine.component import Component
+from ragkit.index.fields import DEFAULT_FIELDS, SearchField
 
 Ranking = list[tuple[int, float]]
 """(position of a passage, score) pairs, best first; equal scores in the order of the positions."""
@@ -37,6 +42,8 @@ class Growth:
         previous: the folder of this part in the build that is continued; None to build from nothing.
         start: the positions below it are covered by `previous`.
         deleted: positions that no search may return any more, ascending.
+        kept: where an index is packed (written anew without what was deleted): the positions in `previous` of the
+            passages below `start`; None where they have not moved.
         on_done: told how many of the passages from `start` on are done.
     """
 
@@ -45,12 +52,33 @@ class Growth:
     previous: Path | None = None
     start: int = 0
     deleted: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    kept: NDArray[np.int64] | None = None
     on_done: Callable[[int], None] = lambda done: None
 
     def pieces(self, size: int) -> Iterator[tuple[int, list[str]]]:
         """Return (first position, texts) of the passages that `previous` does not cover, `size` at a time."""
         for first in range(self.start, len(self.texts), size):
             yield first, self.texts.read(first, min(first + size, len(self.texts)))
+
+
+class PartSettings(Component):
+    """Base of the settings of a part."""
+
+    fields: tuple[SearchField, ...] = Field(
+        DEFAULT_FIELDS, min_length=1, description="What of a passage is searched; what is read is always the text."
+    )
+
+    @abstractmethod
+    def built_with(self) -> dict[str, Any]:
+        """Return what the files depend on, as JSON data: the manifest keeps it, and another value is an error."""
+
+    def searched_with(self) -> dict[str, Any]:
+        """Return what else rankings depend on, as JSON data: it belongs to the fingerprint of an index."""
+        return {}
+
+    async def query(self, text: str) -> Any:
+        """Return what is compared with passages for a query: the text itself, or what a model makes of it."""
+        return text
 
 
 class OpenPart(Protocol):
@@ -64,4 +92,19 @@ class OpenPart(Protocol):
             k: the longest ranking.
             allowed: the passages that may be returned (filters, deletions); None for all.
         """
+        ...
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A part that is searched on a device of the machine."""
+
+    @property
+    def device_used(self) -> str:
+        """Where it is searched: `cpu`, `cuda, faiss` ..."""
+        ...
+
+    @property
+    def precision_used(self) -> str:
+        """How its numbers are kept there: `float32` or `float16`."""
         ...

@@ -3,30 +3,33 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field, PrivateAttr
 
-from ragkit.index.local import LocalIndex
+from ragkit.index.base import Index
+from ragkit.index.filters import Filter
 
 
 class IndexRetriever(BaseRetriever):
-    """Retrieves passages of a `LocalIndex`; works inside and outside a running event loop."""
+    """Retrieves passages of an index; works inside and outside a running event loop.
 
-    index: LocalIndex
-    mode: Literal["dense", "sparse", "hybrid"] = "hybrid"
+    `mode` is `hybrid` or the name of a part, `where` what passages must be like.
+    """
+
+    index: Index
+    mode: str = "hybrid"
     k: int = Field(5, ge=1)
+    where: Filter | None = None
 
     _one_at_a_time: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     async def _search(self, query: str) -> list[Document]:
-        if self.mode == "dense":
-            return list(await self.index.search_dense(query, self.k))
-        if self.mode == "sparse":
-            return list(await self.index.search_sparse(query, self.k))
-        return list(await self.index.search_hybrid(query, self.k))
+        if self.mode == "hybrid":
+            return list(await self.index.search_hybrid(query, self.k, where=self.where))
+        return list(await self.index.search(self.mode, query, self.k, self.where))
 
     def _get_relevant_documents(self, query: str, **kwargs: Any) -> list[Document]:
         # langchain's batch() calls this from several threads; models are opened and used by one at a time.

@@ -8,6 +8,10 @@ from ragkit.models.sentence_transformers_models import (
     CrossEncoderReranker,
     SentenceTransformerEncoder,
 )
+from ragkit.models.sparse_and_multi_vector import (
+    SentenceTransformerMultiVectorEncoder,
+    SentenceTransformerSparseEncoder,
+)
 from ragkit.models.transformers_lm import TransformersModel
 
 __all__ = [
@@ -20,5 +24,7 @@ __all__ = [
     "OverlapReranker",
     "ScriptedModel",
     "SentenceTransformerEncoder",
+    "SentenceTransformerMultiVectorEncoder",
+    "SentenceTransformerSparseEncoder",
     "TransformersModel",
 ]

@@ -2,9 +2,9 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypedDict
+from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ class Message(TypedDict):
     role: Literal["system", "user", "assistant"]
     content: str
 
+
+TextKind = Literal["query", "passage"]
 
 Prompt = str | Sequence[Message]
 """Plain text to continue, or the turns of a chat (a chat model gets plain text as one user turn)."""
@@ -146,12 +148,54 @@ class Encoder(Resource):
         Two encoders with the same description give the same vectors.
         """
 
-    async def embed(self, text: str, kind: Literal["query", "passage"] = "query") -> NDArray[np.float32]:
+    async def embed(self, text: str, kind: TextKind = "query") -> NDArray[np.float32]:
         """Return the vector of a text, shape (dimension,), float32, with the encoder's prefix for its kind."""
         reply = await self.call("embed", {"text": text, "kind": kind})
         vector = np.asarray(reply.value, dtype=np.float32).view()
         vector.flags.writeable = False  # several questions may share it
         return vector
+
+
+class SparseVector(NamedTuple):
+    """The dimensions of a text that are not 0, ascending, int32, and their weights, float32."""
+
+    dimensions: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+
+class SparseEncoder(Resource):
+    """Turns texts into vectors that are mostly 0, with a dimension for each term of a vocabulary (learned sparse)."""
+
+    category: ClassVar[Category] = "encoder"
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what an index must know of its encoder; two with the same description give the same vectors."""
+
+    async def embed_sparse(self, text: str, kind: TextKind = "query") -> SparseVector:
+        """Return the vector of a text."""
+        return sparse_vector((await self.call("embed_sparse", {"text": text, "kind": kind})).value)
+
+
+def sparse_vector(reply: Mapping[str, Any]) -> SparseVector:
+    """Return the vector of an `embed_sparse` reply, which holds lists of `dimensions` and `weights`."""
+    return SparseVector(np.array(reply["dimensions"], np.int32), np.array(reply["weights"], np.float32))
+
+
+class MultiVectorEncoder(Resource):
+    """Turns texts into a vector for each token (late interaction)."""
+
+    category: ClassVar[Category] = "encoder"
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what an index must know of its encoder; two with the same description give the same vectors."""
+
+    async def embed_tokens(self, text: str, kind: TextKind = "query") -> NDArray[np.float32]:
+        """Return the vectors of the tokens of a text, shape (tokens, dimension), float32."""
+        vectors = np.asarray((await self.call("embed_tokens", {"text": text, "kind": kind})).value, np.float32).view()
+        vectors.flags.writeable = False  # several questions may share them
+        return vectors
 
 
 class Reranker(Resource):

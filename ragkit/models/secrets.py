@@ -13,7 +13,7 @@ _SECRET = re.compile(
 _HARMLESS = re.compile(r"(^|_)(stop|eos|bos|pad|unk|sep|cls|mask|start|end|eot|per)_token$", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]+@")
 _URL_PARAMETER = re.compile(r"([?&]([\w-]+)=)[^&#\s]+")
-_MASK = "***"
+MASK = "***"
 
 
 def is_secret(name: str) -> bool:
@@ -23,8 +23,8 @@ def is_secret(name: str) -> bool:
 
 def mask_url_secrets(text: str) -> str:
     """Hide passwords (`user:password@`) and secret parameters of the URLs in a text."""
-    text = _URL_PASSWORD.sub(rf"\1:{_MASK}@", text)
-    return _URL_PARAMETER.sub(lambda found: found[1] + _MASK if is_secret(found[2]) else found[0], text)
+    text = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
+    return _URL_PARAMETER.sub(lambda found: found[1] + MASK if is_secret(found[2]) else found[0], text)
 
 
 def mask_secrets(data: Any) -> Any:
@@ -34,7 +34,7 @@ def mask_secrets(data: Any) -> Any:
     """
     if isinstance(data, Mapping):
         return {
-            name: _MASK if is_secret(str(name)) and value and value is not True else mask_secrets(value)
+            name: MASK if is_secret(str(name)) and value and value is not True else mask_secrets(value)
             for name, value in data.items()
         }
     if isinstance(data, (list, tuple)):

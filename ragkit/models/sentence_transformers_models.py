@@ -16,10 +16,10 @@ from ragkit.models.embedded import identify, locate, quiet_transformers
 from ragkit.models.local_weights import LocalWeights
 
 _CHARACTERS_PER_TOKEN = 4
-_NOT_NUMBERS = "the model's output is not numbers (NaN or infinite): try dtype: float32"
+NOT_NUMBERS = "the model's output is not numbers (NaN or infinite): try dtype: float32"
 
 
-class _SentenceTransformersResource(LocalWeights):
+class SentenceTransformersResource(LocalWeights):
     """What encoders and rerankers share.
 
     Attributes:
@@ -76,7 +76,7 @@ class _SentenceTransformersResource(LocalWeights):
 
 
 @models.register("sentence-transformers")
-class SentenceTransformerEncoder(Encoder, _SentenceTransformersResource):
+class SentenceTransformerEncoder(Encoder, SentenceTransformersResource):
     """An encoder of sentence-transformers. Texts longer than `max_length` are cut, as is usual for encoders.
 
     Pooling follows from the model's own files, and so from its revision.
@@ -117,13 +117,13 @@ class SentenceTransformerEncoder(Encoder, _SentenceTransformersResource):
         ).astype(np.float32)
         finite = np.isfinite(vectors).all(axis=1)
         return [
-            Reply(vector, prompt_tokens=request.size) if good else RagkitError(_NOT_NUMBERS)
+            Reply(vector, prompt_tokens=request.size) if good else RagkitError(NOT_NUMBERS)
             for vector, good, request in zip(vectors, finite, batch, strict=True)
         ]
 
 
 @models.register("cross-encoder")
-class CrossEncoderReranker(Reranker, _SentenceTransformersResource):
+class CrossEncoderReranker(Reranker, SentenceTransformersResource):
     """A cross-encoder of sentence-transformers with one score per pair, on the model's own scale."""
 
     def fingerprint(self) -> str:
@@ -141,13 +141,13 @@ class CrossEncoderReranker(Reranker, _SentenceTransformersResource):
         pairs = [(request.args["query"], request.args["text"]) for request in batch]
         scores = self._weights.predict(pairs, batch_size=len(pairs), show_progress_bar=False)
         return [
-            Reply(float(score), prompt_tokens=request.size) if np.isfinite(score) else RagkitError(_NOT_NUMBERS)
+            Reply(float(score), prompt_tokens=request.size) if np.isfinite(score) else RagkitError(NOT_NUMBERS)
             for score, request in zip(scores, batch, strict=True)
         ]
 
 
 @models.register("nli-cross-encoder")
-class CrossEncoderEntailment(EntailmentModel, _SentenceTransformersResource):
+class CrossEncoderEntailment(EntailmentModel, SentenceTransformersResource):
     """A cross-encoder of sentence-transformers that classifies pairs of premise and hypothesis.
 
     Attributes:
@@ -180,9 +180,7 @@ class CrossEncoderEntailment(EntailmentModel, _SentenceTransformersResource):
         logits = np.asarray(outputs, dtype=np.float64)
         logprobs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
         return [
-            Reply(self._choice(row), prompt_tokens=request.size)
-            if np.isfinite(row).all()
-            else RagkitError(_NOT_NUMBERS)
+            Reply(self._choice(row), prompt_tokens=request.size) if np.isfinite(row).all() else RagkitError(NOT_NUMBERS)
             for row, request in zip(logprobs, batch, strict=True)
         ]
 

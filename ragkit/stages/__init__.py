@@ -1,8 +1,26 @@
 """Stages: one file per method. Importing this package registers them."""
 
 from ragkit.stages.answer import AnswerRead
-from ragkit.stages.context import ContextPack
+from ragkit.stages.closed_book import AnswerClosedBook
+from ragkit.stages.context import ContextPack, ContextParents
 from ragkit.stages.rerank import RerankCrossEncoder
-from ragkit.stages.retrieve import RetrieveDense, RetrieveHybrid, RetrieveSparse
+from ragkit.stages.retrieve import (
+    RetrieveDense,
+    RetrieveHybrid,
+    RetrieveLearnedSparse,
+    RetrieveMultiVector,
+    RetrieveSparse,
+)
 
-__all__ = ["AnswerRead", "ContextPack", "RerankCrossEncoder", "RetrieveDense", "RetrieveHybrid", "RetrieveSparse"]
+__all__ = [
+    "AnswerClosedBook",
+    "AnswerRead",
+    "ContextPack",
+    "ContextParents",
+    "RerankCrossEncoder",
+    "RetrieveDense",
+    "RetrieveHybrid",
+    "RetrieveLearnedSparse",
+    "RetrieveMultiVector",
+    "RetrieveSparse",
+]

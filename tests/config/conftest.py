@@ -10,7 +10,10 @@ from ragkit.engine.stage import Stage, stage
 from ragkit.models import scripted
 from ragkit.models.base import LanguageModel
 
-STAGES = ("answer.read", "context.pack", "rerank.cross_encoder", "retrieve.dense", "retrieve.hybrid", "retrieve.sparse")
+STAGES = (
+    "answer.read", "context.pack", "rerank.cross_encoder", "retrieve.dense", "retrieve.hybrid", "retrieve.multi_vector",
+    "retrieve.sparse",
+)  # fmt: skip
 METRICS = ("em", "f1", "hit", "recall", "searches", "tokens")
 
 

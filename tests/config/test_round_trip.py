@@ -34,6 +34,14 @@ CONDITIONS = st.recursive(
 RETRIEVALS = st.one_of(
     st.builds(lambda k: {"retrieve.dense": {"k": k}}, st.integers(1, 99)),
     st.just({"retrieve.sparse": {}}),
+    st.just(
+        {
+            "retrieve.sparse": {
+                "where": {"any_of": [{"field": "year", "at_least": "2020"}, {"field": "x", "equals": None}]}
+            }
+        }
+    ),
+    st.just({"retrieve.hybrid": {"parts": ["sparse"], "where": {"negate": {"field": "a b", "is_in": [1, "x", True]}}}}),
     st.builds(lambda name: {"retrieve.hybrid": {"id": name, "depth": 9}}, st.text("ab.-ü ", min_size=1, max_size=5)),
 )
 STEPS = st.one_of(
@@ -80,7 +88,10 @@ def pipelines(draw):
             "documents": draw(st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=2)),
             "dense": {"encoder": "enc"},
             "sparse": draw(st.sampled_from([{}, {"stemmer": None, "k1": 1.25}, {"method": "bm25+"}])),
-            "fusion": {"k": draw(st.integers(0, 99))},
+            "fusion": draw(
+                st.builds(lambda k: {"k": k}, st.integers(0, 99))
+                | st.just({"method": "weighted_sum", "weights": {"dense": 0.25}, "normalisation": "z_score"})
+            ),
         },
         "pipeline": [{"retrieve.dense": {}}, *draw(st.lists(NESTED, min_size=1, max_size=3))],
     }
@@ -144,7 +155,7 @@ def test_every_setting_written_out_loads_again(registries):
 
     text = to_yaml(parse_pipeline(VALID), defaults=True)
     assert to_yaml(parse_pipeline(text), defaults=True) == text
-    assert yaml.safe_load(text)["index"]["chunking"] == {"size": 120, "overlap": 20}
+    assert yaml.safe_load(text)["index"]["chunking"] == {"by": "layout", "size": 120, "overlap": 20, "parent": None}
 
 
 def test_what_exists_in_python_only_is_not_written(registries):

@@ -20,6 +20,7 @@ BEYOND_A_SCHEMA = {
     "reads",  # what stages read and write
     "branch-sides", "loop-condition", "condition-two", "condition-no", "each-over", "each-writes", "parallel",
     "undeclared", "wrong-kind", "model-called", "retrieve-without", "index-key",  # what is declared
+    "filter-without", "part-that", "hybrid-of", "weight-of",  # what the index has
     "index-without", "bad-chunking", "bad-rule", "bad-step-id", "bad-name",  # what validators say
     "unknown-metric", "metric-without", "unknown-prompt",
     "duplicate-key",

@@ -56,8 +56,9 @@ def test_json_is_strict_and_complete():
     assert content["confidence"] == 0.95
     assert set(content["metrics"]["em"]) == {"value", "low", "high", "n", "excluded", "failures"}
     assert content["types"]["table"]["metrics"]["recall@5"]["value"] is None
-    parts = {"questions", "failures", "metrics", "confidence", "flags", "types", "curves", "stages", "judges"}
-    assert set(content) == parts
+    assert content["quality"] == [str(metric) for metric in METRICS if metric.needs]
+    groups = {"types", "curves", "stages", "judges"}
+    assert set(content) == groups | {"questions", "failures", "metrics", "confidence", "quality", "flags"}
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ import hashlib
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from ragkit.engine.calls import LocalResource, RemoteResource, Reply
 from ragkit.index import DenseSettings, LocalIndex, SparseSettings
+from ragkit.index.dense import shards
 from ragkit.models.base import Encoder
 
 TEXTS = {
@@ -46,6 +48,16 @@ class FakeEncoder(Encoder, LocalResource):
         return [Reply(hashed(request.args["text"], self.dimension)) for request in batch]
 
 
+class CountingEncoder(FakeEncoder):
+    """Remembers which texts it was given."""
+
+    seen: ClassVar[list[str]] = []
+
+    def execute(self, op, batch):
+        self.seen.extend(request.args["text"] for request in batch)
+        return super().execute(op, batch)
+
+
 class NanEncoder(FakeEncoder):
     def execute(self, op, batch):
         return [Reply(np.full(self.dimension, np.nan, dtype=np.float32)) for _ in batch]
@@ -67,8 +79,9 @@ class RemoteFake(Encoder, RemoteResource):
         return Reply(hashed(request.args["text"], 64).tolist())
 
 
-if __name__ == "__main__":  # build an index in a process of its own: FOLDER PATTERN PAUSE
-    folder, pattern, pause = sys.argv[1:]
+if __name__ == "__main__":  # build an index in a process of its own: FOLDER PATTERN PAUSE [PASSAGES IN A SHARD]
+    folder, pattern, pause, *size = sys.argv[1:]
+    shards.SHARD = int(size[0]) if size else shards.SHARD
     index = LocalIndex(
         documents=(pattern,),
         path=Path(folder),

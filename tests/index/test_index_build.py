@@ -38,7 +38,7 @@ def test_progress(make):
     steps = []
     make().prepare(lambda *step: steps.append(step))
     assert steps[0] == ("read", 0, 1) and ("read", 1, 1) in steps
-    assert ("embed", 0, 5) in steps and ("embed", 5, 5) in steps and steps[-1] == ("index", 3, 3)
+    assert ("dense", 0, 5) in steps and ("dense", 5, 5) in steps and steps[-1] == ("sparse", 5, 5)
     assert all(done <= total for _, done, total in steps)
 
 
@@ -95,7 +95,7 @@ def test_a_damaged_memo_costs_only_time(ready, make, tmp_path, content):
     assert not prepare(make()).built
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"settings": {"format": 1}}', '{"settings": {"format": 99}}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"settings": {"format": 2}}', '{"settings": {"format": 99}}'])
 def test_a_damaged_or_foreign_manifest(ready, make, content):
     (ready.report.folder / "manifest.json").write_text(content)
     with pytest.raises(InputError, match=r"manifest.json: .*(damaged|format 99)"):
@@ -104,7 +104,7 @@ def test_a_damaged_or_foreign_manifest(ready, make, content):
     assert make().manifest().passages == len(TEXTS)
 
 
-@pytest.mark.parametrize("name", ["dense.faiss", "sparse/data.csc.index.npy"])
+@pytest.mark.parametrize("name", ["dense/vectors.faiss", "sparse/data.csc.index.npy"])
 def test_damaged_files_are_an_error(ready, make, name):
     (ready.report.folder / name).write_bytes(b"garbage")
     with pytest.raises(InputError, match="is damaged"):
@@ -143,7 +143,6 @@ def test_a_failed_build_keeps_the_old_index(ready, make, write_rows, tmp_path):
     with pytest.raises(InputError):
         prepare(make())
     assert make().manifest().passages == len(TEXTS)
-    assert not list((tmp_path / "index").glob("building-*"))
 
 
 def test_kill_in_the_middle_of_a_build(ready, make, write_rows, tmp_path):
@@ -152,11 +151,11 @@ def test_kill_in_the_middle_of_a_build(ready, make, write_rows, tmp_path):
     assert process.stdout.readline() == "embedding\n"
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert list((tmp_path / "index").glob("building-*"))
+    assert (tmp_path / "index/work").exists()
     assert make().manifest().passages == len(TEXTS)
     make().ensure_open()
     assert prepare(make()).passages == len(TEXTS) + 1
-    assert not list((tmp_path / "index").glob("building-*"))
+    assert not (tmp_path / "index/work").exists()
 
 
 def test_two_processes_build_once(make, tmp_path):
@@ -173,9 +172,9 @@ def test_a_reader_keeps_the_build_it_opened(ready, make, write_rows):
     ready.manifest()
     write_rows(TEXTS | {"new": "Something entirely else."})
     prepare(make())
-    assert asyncio.run(ready.search_sparse("entirely", 3)) == ()
+    assert asyncio.run(ready.search("sparse", "entirely", 3)) == ()
     ready.close()
-    assert [passage.id for passage in asyncio.run(ready.search_sparse("entirely", 3))] == ["new"]
+    assert [passage.id for passage in asyncio.run(ready.search("sparse", "entirely", 3))] == ["new"]
 
 
 def test_old_builds_are_removed(make, write_rows, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.documents.document import Unreadable
+from ragkit.documents.text import clean
 from ragkit.errors import need
 
 
@@ -26,7 +27,9 @@ def opened(path: Path) -> Iterator[Any]:
         raise Unreadable("not a PDF: it does not start with %PDF-")
     with _silenced(pymupdf):
         try:
-            with pymupdf.open(path, filetype="pdf") as pdf:
+            # MuPDF takes names in UTF-8 only.
+            named = str(path).isascii() or clean(str(path)) == str(path)
+            with pymupdf.open(path if named else None, None if named else path.read_bytes(), "pdf") as pdf:
                 if pdf.needs_pass:
                     raise Unreadable("encrypted: it needs a password")
                 if pdf.page_count == 0:

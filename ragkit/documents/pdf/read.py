@@ -27,7 +27,7 @@ def read_pdf(file: SourceFile, report: IngestReport, settings: PdfSettings = _DE
         MissingPackageError: PyMuPDF is not installed.
     """
     pymupdf = need("pymupdf", "pymupdf", "reading PDF files")
-    damaged = len(report.skipped)
+    skipped = len(report.skipped)
     with opened(file.path) as pdf:
         count = pdf.page_count
         title = normalised((pdf.metadata or {}).get("title") or "")
@@ -38,10 +38,11 @@ def read_pdf(file: SourceFile, report: IngestReport, settings: PdfSettings = _DE
             parts = list(page_parts(pymupdf, pdf, file, report, settings))
             pages = [Page(page.number, blocks) for page, blocks in blocks_of(parts, settings, outline)]
     filled = tuple(page for page in pages if page.blocks)
-    report.pages_without_text += count - len(filled) - (len(report.skipped) - damaged)
-    for kind in (block.kind for page in filled for block in page.blocks):
-        report.tables += kind == "table"
-        report.figures += kind == "figure"
+    damaged = {place for place, _ in report.skipped[skipped:]}
+    read = {page.number for page in filled}
+    for number in range(1, count + 1):
+        if number not in read and f"{file.id}, page {number}" not in damaged:
+            report.no_text(file.id, number)
     if not filled:
         hint = f" (scanned images: {why_not(settings)})" if file.id in report.scanned else ""
         raise Unreadable(f"no text on any of its {count} pages{hint}")

@@ -1,0 +1,16 @@
+"""The command that goes on with what was stopped."""
+
+import shlex
+import sys
+from pathlib import Path
+
+
+def to_go_on(folder: Path) -> str:
+    """Return the present command with `--out` naming the folder."""
+    arguments, skip = [], False
+    for argument in sys.argv[1:]:
+        if skip or argument == "--out" or argument.startswith("--out="):
+            skip = argument == "--out"
+            continue
+        arguments.append(argument)
+    return shlex.join(["ragkit", *arguments, "--out", str(folder)])

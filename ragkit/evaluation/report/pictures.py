@@ -1,0 +1,77 @@
+"""Pictures of the pages that answers cite, small enough to travel inside a report."""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ragkit.documents import Unreadable, discover
+from ragkit.documents.pdf.opening import opened
+from ragkit.errors import InputError
+from ragkit.evaluation.prediction import PredictionRow
+
+# Enough to read by; a page takes about 100 kB.
+DPI = 80
+JPEG_QUALITY = 50
+
+
+class Pictures:
+    """The cited pages of PDFs as JPEG pictures, drawn one after the other while a report is written.
+
+    Args:
+        predictions: what cites.
+        files: the PDF of each document, by the document's id.
+    """
+
+    def __init__(self, predictions: Sequence[PredictionRow], files: Mapping[str, Path]) -> None:
+        self._files = files
+        self._pages = list(dict.fromkeys(page for row in predictions for page in _cited(row) if page[0] in files))
+
+    def keys(self) -> dict[str, Any]:
+        """Return number, and size of the page in points, of each picture by its page (`<document>#p<page>`)."""
+        found = {}
+        for number, (document, page) in enumerate(self._pages):
+            with self._opened(document, page) as opened_page:
+                size = opened_page.rect
+            found[f"{document}#p{page}"] = {"number": number, "width": size.width, "height": size.height}
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the pictures in base64."""
+        for document, page in self._pages:
+            with self._opened(document, page) as opened_page:
+                picture = opened_page.get_pixmap(dpi=DPI).tobytes("jpeg", jpg_quality=JPEG_QUALITY)
+            yield base64.b64encode(picture).decode("ascii")
+
+    @contextmanager
+    def _opened(self, document: str, page: int) -> Iterator[Any]:
+        path = self._files[document]
+        try:
+            with opened(path) as pdf:
+                if page > pdf.page_count:
+                    raise InputError(f"{path}: there is no page {page} any more; the file changed since the run")
+                yield pdf[page - 1]
+        except Unreadable as error:
+            raise InputError(f"{path}: {error}; the file changed since the run") from None
+
+
+def _cited(row: PredictionRow) -> Iterator[tuple[str, int]]:
+    cited = {citation["passage"] for citation in row["citations"]}
+    for passage in row["documents"]:
+        document, page = passage.get("document"), passage.get("page")
+        if passage["id"] in cited and document and page:
+            yield document, page
+
+
+def pictures_of(lock: Mapping[str, Any], predictions: Sequence[PredictionRow]) -> Pictures:
+    """Return the pictures of the pages that a run cites, from the documents that its lock names.
+
+    Raises:
+        InputError: the run has no index of documents, or they are not where they were.
+    """
+    index = lock.get("index")
+    if not isinstance(index, Mapping) or "documents" not in index:
+        raise InputError("--pages: the run has no index of documents whose pages could be shown")
+    files = discover(index["documents"], Path(index.get("base", ".")))
+    return Pictures(predictions, {file.id: file.path for file in files if file.path.suffix.lower() == ".pdf"})
