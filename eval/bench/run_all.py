@@ -7,7 +7,7 @@ import sys
 
 from common import RESULTS, ROOT, Target, target_table
 
-BENCHES = ("engine", "generation", "encoding", "cache", "startup", "dense", "sparse", "report")
+BENCHES = ("engine", "generation", "encoding", "cache", "startup", "dense", "sparse", "report", "pdf_tables")
 
 
 def main() -> None:
