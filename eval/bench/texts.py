@@ -2,7 +2,7 @@
 
 from common import ROOT
 
-from ragkit.documents import Chunking, IngestReport, chunk, discover, load_documents
+from ragkit.documents import Chunking, IngestReport, cut, discover, load_documents
 
 
 def passages(size: int, count: int) -> list[str]:
@@ -10,7 +10,7 @@ def passages(size: int, count: int) -> list[str]:
     files = discover(["corpora/fieldguide/*.pdf"], ROOT)
     texts: dict[str, None] = {}
     for document in load_documents(files, IngestReport()):
-        for passage in chunk(document, Chunking(size=size)):
+        for passage in cut(document, Chunking(size=size)).passages:
             texts[passage.page_content] = None
             if len(texts) == count:
                 return list(texts)

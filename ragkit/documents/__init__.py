@@ -1,6 +1,6 @@
 """Documents from files: PDF, text, Markdown, HTML and JSONL, with pages and boxes, cut into passages."""
 
-from ragkit.documents.chunking import Chunking, ParentSettings, chunk, cut
+from ragkit.documents.chunking import Chunking, ParentSettings, cut
 from ragkit.documents.document import (
     Block,
     Box,
@@ -26,7 +26,6 @@ __all__ = [
     "SourceDocument",
     "SourceFile",
     "Unreadable",
-    "chunk",
     "cut",
     "discover",
     "load_documents",

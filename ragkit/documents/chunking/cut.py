@@ -51,11 +51,6 @@ def cut(document: SourceDocument, settings: Chunking, length: Length = estimate_
     return ChunkedDocument(tuple(passages), tuple(larger))
 
 
-def chunk(document: SourceDocument, settings: Chunking, length: Length = estimate_tokens) -> Iterator[Passage]:
-    """Return the passages of `cut`."""
-    return iter(cut(document, settings, length).passages)
-
-
 def _cut_page(
     text: str, parts: list[Part], page: Page, settings: Chunking, length: Length
 ) -> Iterator[tuple[Piece | None, list[Piece]]]:

@@ -36,7 +36,9 @@ def opened(path: Path) -> Iterator[Any]:
                     raise Unreadable("it has no pages")
                 yield pdf
         except failures(pymupdf) as error:
-            raise Unreadable(f"damaged: {one_line(error)}") from None
+            # MuPDF names the file with its folders here, and nothing else.
+            reason = "it cannot be opened as a PDF" if "Failed to open" in str(error) else one_line(error)
+            raise Unreadable(f"damaged: {reason}") from None
 
 
 @contextmanager
