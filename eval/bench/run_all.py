@@ -7,7 +7,7 @@ import sys
 
 from common import RESULTS, ROOT, Target, target_table
 
-BENCHES = ("engine", "generation", "encoding", "cache", "startup", "dense", "sparse")
+BENCHES = ("engine", "generation", "encoding", "cache", "startup", "dense", "sparse", "incremental")
 
 
 def main() -> None:
