@@ -7,7 +7,18 @@ import sys
 
 from common import RESULTS, ROOT, Target, target_table
 
-BENCHES = ("engine", "generation", "encoding", "cache", "startup", "dense", "sparse", "report", "pdf_tables")
+BENCHES = (
+    "engine",
+    "generation",
+    "encoding",
+    "cache",
+    "startup",
+    "dense",
+    "sparse",
+    "incremental",
+    "report",
+    "pdf_tables",
+)
 
 
 def main() -> None:

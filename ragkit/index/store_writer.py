@@ -128,7 +128,7 @@ class StoreWriter:
         Raises:
             InputError: two passages have the same id.
         """
-        for (name,) in self._db.execute("SELECT id FROM stale ORDER BY id").fetchall():
+        for (name,) in self._db.execute("SELECT id FROM stale ORDER BY id"):
             owner = self._owner(name)
             if owner is not None:
                 self._remove(name, owner)
