@@ -89,9 +89,10 @@ def _order(
         valid &= allowed[positions]
     exact = scores if rescore is None else rescore(queries, positions)
     exact = np.where(valid, exact, -np.inf)
-    order = np.lexsort((positions, -exact), axis=-1)[:, :k]
-    rows = np.arange(len(queries))[:, None]
-    exact, positions = exact[rows, order], positions[rows, order]
+    if not (exact[:, :-1] > exact[:, 1:]).all():  # FAISS hands them over in order, but for ties
+        rows, order = np.arange(len(queries))[:, None], np.lexsort((positions, -exact), axis=-1)[:, :k]
+        exact, positions = exact[rows, order], positions[rows, order]
+    exact, positions = exact[:, :k], positions[:, :k]
     lengths = np.minimum(valid.sum(axis=1), k)
     settled = complete | ((lengths == k) & (exact[:, -1] > worst + tolerance))
     columns = zip(positions.tolist(), exact.tolist(), lengths.tolist(), strict=True)
