@@ -8,6 +8,7 @@ question is asked within its own file. Unanswerable questions, and those without
 
 import argparse
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from common import table, write_result
 
 from ragkit import Pipeline
 from ragkit.documents import Chunking
+from ragkit.documents.ingest import IngestSettings
 from ragkit.engine.run import Asked, Prediction
 from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.prediction import PredictionRow
@@ -29,7 +31,6 @@ METRICS = ("recall@1", "recall@5", "recall@10", "mrr@10")
 CHUNKINGS = {
     "page": Chunking(by="page", size=100_000),
     "tokens": Chunking(by="tokens"),
-    "sentences": Chunking(by="sentences"),
     "layout": Chunking(by="layout"),
 }
 SEARCHES = {"BM25": RetrieveSparse, "dense": RetrieveDense, "hybrid": RetrieveHybrid}
@@ -49,6 +50,7 @@ def main() -> None:
         index = LocalIndex(
             documents=(str(options.data / "*.pdf"),),
             chunking=settings,
+            ingest=IngestSettings(seconds=600),  # scanned decks, on a busy machine
             dense=DenseSettings(encoder=encoder),
             sparse=SparseSettings(),
         )
@@ -58,7 +60,12 @@ def main() -> None:
     show(figures)
     write_result(
         "pdf_retrieval",
-        {"questions": len(questions), "files": len(list(options.data.glob("*.pdf"))), "encoder": encoder.describe()},
+        {
+            "questions": len(questions),
+            "files": len(list(options.data.glob("*.pdf"))),
+            "encoder": encoder.describe(),
+            "ocr": shutil.which("tesseract") is not None,
+        },
         {
             name: {kind: {m: vars(e) for m, e in found.items()} for kind, found in row.items()}
             for name, row in figures.items()

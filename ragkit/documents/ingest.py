@@ -37,7 +37,7 @@ class IngestSettings(Component):
 
     workers: int | None = Field(None, ge=1, le=1024, description="Processes that read files; null: one per core.")
     seconds: float = Field(
-        120.0, gt=0, allow_inf_nan=False, description="The longest that reading a file may take, per 2 MB begun."
+        300.0, gt=0, allow_inf_nan=False, description="The longest that reading a file may take, per 2 MB begun."
     )
     memory: float = Field(
         2.0, ge=0.05, allow_inf_nan=False, description="GiB of memory that reading one file may take (Linux only)."
