@@ -23,7 +23,7 @@ from ragkit.documents.loaders import DocumentLoader
 from ragkit.engine.calls import OnProgress
 from ragkit.errors import InputError
 from ragkit.index.fields import SearchedTexts
-from ragkit.index.folder import CURRENT, WORK, current_build, hash_files, locked, publish
+from ragkit.index.folder import CURRENT, WORK, check_folder, current_build, hash_files, locked, publish
 from ragkit.index.manifest import IndexSettings, Manifest, differences
 from ragkit.index.part import Growth, PartSettings
 from ragkit.index.parts import PARTS
@@ -125,7 +125,8 @@ def prepare(plan: Plan, on_progress: OnProgress) -> BuildReport:
         InputError: the documents hold no text, or a setting does not fit them.
         RagkitError: the encoder failed.
     """
-    hashes = hash_files(plan.files, plan.folder / "files.json") | _described(plan.loaders)
+    check_folder(plan.folder)
+    hashes = hash_files(plan.files, plan.folder) | _described(plan.loaders)
     work = plan.folder / WORK
     if not _reasons(plan, hashes) and not work.exists():
         return existing(plan.folder)
@@ -146,8 +147,11 @@ def update(plan: Plan, write: Write, reason: str) -> BuildReport:
         InputError: the index was built with other settings, or what `write` raises.
         RagkitError: the encoder failed.
     """
+    check_folder(plan.folder)
     with locked(plan.folder):
-        base = _base(plan) if (plan.folder / CURRENT).exists() else None
+        base = None
+        if (plan.folder / CURRENT).exists():
+            base = Base(*usable(plan.folder, plan.settings), frozenset(plan.parts))
         _build(plan, base, {}, write, lambda *step: None)
     return _report(plan.folder, (reason,), continued=base is not None)
 
@@ -361,6 +365,20 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def usable(folder: Path, settings: IndexSettings) -> tuple[Path, Manifest]:
+    """Return the current build and its manifest.
+
+    Raises:
+        InputError: nothing is built, or the index was built with other settings.
+    """
+    build = current_build(folder)
+    manifest = Manifest.load(build / MANIFEST)
+    if found := differences(manifest.settings, settings):
+        listed = "; ".join(map(str, found))
+        raise InputError(f"the index in {folder} was built with other settings: {listed}. Rebuild it")
+    return build, manifest
 
 
 def existing(folder: Path) -> BuildReport:

@@ -14,6 +14,7 @@ from index_fakes import CountingEncoder, FakeEncoder
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
+from ragkit.documents import Chunking
 from ragkit.documents.loaders import DocumentLoader
 from ragkit.errors import InputError
 from ragkit.index import DenseSettings, LearnedSparseSettings, LocalIndex, MultiVectorSettings, SparseSettings
@@ -300,6 +301,8 @@ def test_changes_that_cannot_be_made_change_nothing(tmp_path):
         (lambda: index.replace([of("b", "x")]), "no document 'b'"),
         (lambda: index.delete(["b", "c"]), "no document 'b' and 1 more"),
         (lambda: index.delete(["a"]), "no text to index"),
+        (lambda: index.add([of("b", " ")]), "document 'b' holds no text"),
+        (lambda: index.replace([of("a", "")]), "document 'a' holds no text"),
     ):
         with pytest.raises(InputError, match=message):
             change()
@@ -307,6 +310,21 @@ def test_changes_that_cannot_be_made_change_nothing(tmp_path):
     other = LocalIndex(documents=(), path=tmp_path / "index", sparse=SparseSettings(k1=2))
     with pytest.raises(InputError, match=r"index.dense: the index has one, .* none; index.sparse.k1: .* 1.5, .* 2"):
         prepared(other)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"chunking": Chunking(size=99)}, "size: the index has 200"),
+        ({"sparse": SparseSettings(k1=2)}, "k1: .* has 1.5"),
+    ],
+)
+def test_documents_are_not_added_to_an_index_of_other_settings(tmp_path, settings, message):
+    filled(tmp_path).add([of("a", "wheat")])
+    other = filled(tmp_path).model_copy(update=settings)
+    with pytest.raises(InputError, match=f"other settings: .*{message}"):
+        other.add([of("b", "silo")])
+    assert filled(tmp_path).manifest().passages == 1
 
 
 def test_an_index_of_files_is_not_changed_by_hand(ready):
