@@ -87,6 +87,10 @@ def test_what_is_not_seen_is_not_read(tmp_path):
         "<h1>" * 3000 + "deep",
         "<table><tr><td>" * 2000 + "deep",
         "<figure>" * 2000 + "deep",
+        # What costs the square of the depth would take minutes here.
+        "<p>first</p>" + "<figure>" * 30_000,
+        "<figure>" * 30_000 + "<table><tr><td>a<td>b<tr><td>c<td>d",
+        "<table>" * 30_000 + "<td>deep",
     ],
 )
 def test_hostile_pages_are_read(tmp_path, html):
