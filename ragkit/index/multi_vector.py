@@ -36,6 +36,10 @@ class MultiVectorSettings(PartSettings):
         """Return what the files depend on."""
         return {"encoder": self.encoder.describe(), "precision": self.precision}
 
+    def searched_with(self) -> dict[str, Any]:
+        """Return what else rankings depend on."""
+        return {"encoder": self.encoder.fingerprint()}
+
     async def query(self, text: str) -> Vectors:
         """Return what is compared with passages."""
         return await self.encoder.embed_tokens(text)
