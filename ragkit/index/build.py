@@ -261,7 +261,7 @@ def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, 
             raise InputError(f"the documents hold no text to index\n{ingest}")
         build = _place(plan, base, store, work)
         facts = {
-            name: _Part(name, settings, base, kept, store).build(build, on_progress)
+            name: _Part(name, settings, base, kept, store).build(build, work / f"{name}.work", on_progress)
             for name, settings in plan.parts.items()
         }
         manifest = Manifest(
@@ -292,7 +292,10 @@ def _pack(work: Path) -> NDArray[np.int64] | None:
 
 
 def _place(plan: Plan, base: Base | None, store: PassageStore, work: Path) -> Path:
-    """Return the folder to make the build in: what a killed build left is in it if that was of the same passages."""
+    """Return the folder to make the build in: what a killed build finished is in it if that was of the same passages.
+
+    What it had not finished is kept by its content, whatever the passages are now: see `Growth.work`.
+    """
     key = [plan.settings, base and base.folder.name, len(store), store.corpus, store.layout]
     place = work / f"build-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
     for leftover in work.glob("build-*"):
@@ -312,7 +315,7 @@ class _Part:
     kept: NDArray[np.int64] | None
     store: PassageStore
 
-    def build(self, place: Path, on_progress: OnProgress) -> dict[str, Any]:
+    def build(self, place: Path, work: Path, on_progress: OnProgress) -> dict[str, Any]:
         """Build the part unless a killed build has finished it; return its facts.
 
         A part is whole when its folder has its own name.
@@ -324,10 +327,10 @@ class _Part:
             if earlier is not None and self._unchanged():
                 shutil.copytree(earlier, unfinished, copy_function=_link)
             else:
-                facts = self._build(earlier, unfinished, place / f"{self.name}.work", on_progress)
+                facts = self._build(earlier, unfinished, work, on_progress)
                 (unfinished / FACTS).write_text(json.dumps(facts), encoding="utf-8")
-            shutil.rmtree(place / f"{self.name}.work", ignore_errors=True)
             unfinished.rename(finished)
+            shutil.rmtree(work, ignore_errors=True)
         found: dict[str, Any] = json.loads((finished / FACTS).read_text(encoding="utf-8"))
         return found
 

@@ -264,6 +264,25 @@ def test_what_a_killed_build_left_of_other_documents_is_not_used(tmp_path, write
     }
 
 
+def test_a_killed_build_goes_on_with_other_settings_of_another_part(make, write_rows, counted, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD", 4)
+    rows = {f"r{n}": f"passage {n}" for n in range(10)}
+    write_rows(rows)
+
+    class Stopped(CountingEncoder):
+        def execute(self, op, batch):
+            if any("9" in request.args["text"] for request in batch):
+                raise KeyboardInterrupt
+            return super().execute(op, batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        prepared(make(dense=DenseSettings(encoder=Stopped())))
+    counted.clear()
+    write_rows(rows | {"r10": "passage 10"})
+    index = prepared(make(dense=DenseSettings(encoder=CountingEncoder()), sparse=SparseSettings(k1=2)))
+    assert sorted(counted) == ["passage 10", "passage 8", "passage 9"] and index.report.passages == 11
+
+
 def filled(tmp_path):
     return LocalIndex(
         documents=(), path=tmp_path / "index", dense=DenseSettings(encoder=FakeEncoder()), sparse=SparseSettings()
