@@ -1,12 +1,12 @@
 import pytest
 
-from ragkit.documents import Chunking, IngestReport, SourceFile, cut, load_documents
+from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, cut, read_file
 
 
 def read(tmp_path, html):
     path = tmp_path / "a.html"
     path.write_text(html, encoding="utf-8")
-    (document,) = load_documents([SourceFile(path, "a.html")], IngestReport())
+    (document,) = read_file(SourceFile(path, "a.html"), IngestReport(), PdfSettings())
     return document
 
 
