@@ -2,14 +2,15 @@
 
 from common import ROOT
 
-from ragkit.documents import Chunking, IngestReport, cut, discover, load_documents
+from ragkit.documents import Chunking, IngestReport, PdfSettings, cut, discover, read_file
 
 
 def passages(size: int, count: int) -> list[str]:
     """Return `count` different passages of at most `size` tokens (estimated) in the order of the corpus."""
     files = discover(["corpora/fieldguide/*.pdf"], ROOT)
     texts: dict[str, None] = {}
-    for document in load_documents(files, IngestReport()):
+    report = IngestReport()
+    for document in (document for file in files for document in read_file(file, report, PdfSettings())):
         for passage in cut(document, Chunking(size=size)).passages:
             texts[passage.page_content] = None
             if len(texts) == count:

@@ -92,10 +92,7 @@ def search(
         index.prepare(bars)
     if part is None:
         part = index.parts[0] if len(index.parts) == 1 else "hybrid"
-    if part == "hybrid":
-        found = asyncio.run(index.search_hybrid(query, k, where=condition))
-    else:
-        found = asyncio.run(index.search(part, query, k, condition))
+    found = asyncio.run(index.search_by(part, query, k, condition))
     for rank, passage in enumerate(found, 1):
         hits = ", ".join(f"{hit.stage} #{hit.rank}" for hit in passage.hits)
         output.print(f"{rank:>3}  {passage.score:.4f}  {passage.place}  [{passage.id}]  ({hits})", markup=False)

@@ -11,7 +11,7 @@ from ragkit.documents.document import (
     SourceFile,
     Unreadable,
 )
-from ragkit.documents.loading import discover, load_documents
+from ragkit.documents.loading import discover, read_file
 from ragkit.documents.pdf import PdfSettings
 
 __all__ = [
@@ -28,5 +28,5 @@ __all__ = [
     "Unreadable",
     "cut",
     "discover",
-    "load_documents",
+    "read_file",
 ]

@@ -12,7 +12,7 @@ _BLOCKS = re.compile(
     "address|article|aside|blockquote|caption|dd|details|div|dl|dt|fieldset|figcaption|figure|footer|form|h[1-6]|header"
     "|hr|li|main|nav|ol|option|p|pre|section|summary|table|tr|ul"
 )
-_HEADING = re.compile("h[1-6]")
+_HEADINGS = tuple(f"h{level}" for level in range(1, 7))
 _COLUMNS = 200
 _CELL = 1000
 
@@ -39,6 +39,8 @@ class _Walk:
 
     def __init__(self, soup: Any) -> None:
         self._stack: list[Any] = [soup]
+        self._holds_table = _holders(soup, ("table",))
+        self._arranges = _holders(soup, ("table", *_HEADINGS))
         self._words: list[str] = []
         self._level = 0
 
@@ -61,11 +63,13 @@ class _Walk:
     def _enter(self, element: Any) -> Iterator[Block]:
         if _BLOCKS.fullmatch(element.name):
             yield from self._flush()
-            whole = _table(element) if element.name == "table" else _figure(element)
-            if whole is not None:
-                yield whole
+            if element.name == "figure" and id(element) not in self._holds_table:
+                yield from _figure(element)
                 return
-            heading = _HEADING.fullmatch(element.name) is not None
+            if element.name == "table" and id(element) not in self._arranges and (table := _table(element)):
+                yield table
+                return
+            heading = element.name in _HEADINGS
             self._level = int(element.name[1]) if heading else self._level
             self._stack.append(_End(heading))
         elif element.name in ("br", "td", "th"):
@@ -99,18 +103,29 @@ class _Cell(NamedTuple):
         return _line("".join(self.words)).replace("|", "\\|")
 
 
-def _figure(element: Any) -> Block | None:
-    """Return a figure as its caption and the words in it; None for another element, or if it holds a table."""
-    if element.name != "figure" or element.find("table"):
-        return None
-    text = _line(element.get_text(" ")) or _line(" ".join(image.get("alt", "") for image in element.find_all("img")))
-    return Block(text, kind="figure") if text else None
+def _holders(soup: Any, names: tuple[str, ...]) -> set[int]:
+    """Return the identities of the elements that hold one of these, however deep.
+
+    Searching below each of many nested elements would cost the square of their number.
+    """
+    found: set[int] = set()
+    for element in soup.find_all(names):
+        for parent in element.parents:
+            if id(parent) in found:
+                break
+            found.add(id(parent))
+    return found
+
+
+def _figure(figure: Any) -> Iterator[Block]:
+    """Return a figure as its caption and the words in it, if there are any."""
+    text = _line(figure.get_text(" ")) or _line(" ".join(image.get("alt", "") for image in figure.find_all("img")))
+    if text:
+        yield Block(text, kind="figure")
 
 
 def _table(table: Any) -> Block | None:
-    """Return a table of data as Markdown; None if it only arranges a page."""
-    if table.find(["table", *(f"h{level}" for level in range(1, 7))]):
-        return None
+    """Return a table without headings and further tables in it as Markdown; None if it only arranges a page."""
     grid = _grid(_rows(table))
     columns = max(map(len, grid), default=0)
     if len(grid) < 2 or columns < 2 or any(len(cell) > _CELL for row in grid for cell in row):

@@ -2,61 +2,24 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Self
-
-from pydantic import ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
+from typing import Any
 
 from ragkit.documents.document import Block, IngestReport, Page, SourceDocument
 from ragkit.documents.text import clean
-from ragkit.engine.component import Component
 from ragkit.errors import InputError, MissingPackageError, RagkitError
-from ragkit.models.langchain_classes import check_class_path, load_class, without_secrets
+from ragkit.models.langchain_classes import LangChainClass, load_class
 
-# The policy on class names is for files: what `wrap` gets is imported already.
-_WRAPPING = "wrap"
 _REASON = 300
 
 
-class DocumentLoader(Component):
-    """A `BaseLoader` of an installed langchain package; in Python, `DocumentLoader.wrap(loader, name)`.
-
-    Attributes:
-        class_: dotted path of the class, e.g. `langchain_community.document_loaders.CSVLoader`; the key in a file is
-            `class`.
-        kwargs: arguments of its constructor.
-    """
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    class_: str = Field(alias="class", description="The class, such as langchain_community.document_loaders.CSVLoader.")
-    kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of its constructor.")
-
-    _wrapped: Any = PrivateAttr(default=None)
-
-    @field_validator("class_")
-    @classmethod
-    def _check_class(cls, path: str, info: ValidationInfo) -> str:
-        return path if info.context == _WRAPPING else check_class_path(path)
+class DocumentLoader(LangChainClass):
+    """A `BaseLoader` of an installed langchain package; in Python, `DocumentLoader.wrap(loader, name)`."""
 
     @classmethod
-    def wrap(cls, loader: Any, name: str) -> Self:
-        """Use a loader that exists already; `name` says in the index's manifest which documents it gives.
-
-        Raises:
-            InputError: it is not a langchain loader.
-        """
+    def base(cls) -> type:
         from langchain_core.document_loaders import BaseLoader
 
-        if not isinstance(loader, BaseLoader):
-            raise InputError(f"{type(loader).__name__} is not a langchain BaseLoader")
-        path = f"{type(loader).__module__}.{type(loader).__qualname__}"
-        wrapped = cls.model_validate({"class": path, "kwargs": {"name": name}}, context=_WRAPPING)
-        wrapped._wrapped = loader
-        return wrapped
-
-    def describe(self) -> dict[str, Any]:
-        """Return what decides which documents come, without secrets: for manifests."""
-        return {"class": self.class_, "kwargs": without_secrets(self.kwargs)}
+        return BaseLoader
 
     def documents(self, report: IngestReport) -> Iterator[SourceDocument]:
         """Load documents one after the other.
@@ -90,9 +53,7 @@ class DocumentLoader(Component):
     def _loader(self) -> Any:
         if self._wrapped is not None:
             return self._wrapped
-        from langchain_core.document_loaders import BaseLoader
-
-        cls = load_class(self.class_, BaseLoader)
+        cls = load_class(self.class_, self.base())
         try:
             return cls(**self.kwargs)
         except ImportError as error:

@@ -60,33 +60,8 @@ def _matches(pattern: str, base: Path) -> set[Path]:
     return {Path(os.path.normpath(base.absolute() / name)) for name in names if (base / name).is_file()}
 
 
-def load_documents(
-    files: Iterable[SourceFile], report: IngestReport, on_file: Callable[[SourceFile], None] = lambda file: None
-) -> Iterator[SourceDocument]:
-    """Read the documents of files one after the other, in this process.
-
-    What cannot be read, or has the id of an earlier document, is left out and noted in the report.
-
-    Args:
-        files: what `discover` returned.
-        report: is filled in while the iterator advances.
-        on_file: called after each file.
-    """
-    seen: set[str] = set()
-    for file in files:
-        report.files += 1
-        for document in read_file(file, report, PdfSettings()):
-            if document.id in seen:
-                report.skip(file.id, f"the id '{document.id}' belongs to an earlier document")
-                continue
-            seen.add(document.id)
-            report.documents += 1
-            yield document
-        on_file(file)
-
-
 def read_file(file: SourceFile, report: IngestReport, pdf: PdfSettings) -> Iterator[SourceDocument]:
-    """Read the documents of a file; what cannot be read is noted in the report.
+    """Read the documents of a file, in this process; what cannot be read is noted in the report.
 
     Args:
         file: the file and its id.

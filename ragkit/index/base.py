@@ -53,6 +53,12 @@ class Index(Resource):
             InputError: the index has no such part.
         """
 
+    async def search_by(self, mode: str, query: str, k: int, where: Filter | None = None) -> Documents:
+        """Return the best k passages of all parts fused (mode `hybrid`), or of the part that `mode` names."""
+        if mode == "hybrid":
+            return await self.search_hybrid(query, k, where=where)
+        return await self.search(mode, query, k, where)
+
     @abstractmethod
     def fuse(self, rankings: Sequence[Documents], k: int) -> Documents:
         """Merge rankings into one."""

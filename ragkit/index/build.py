@@ -23,7 +23,7 @@ from ragkit.documents.loaders import DocumentLoader
 from ragkit.engine.calls import OnProgress
 from ragkit.errors import InputError
 from ragkit.index.fields import SearchedTexts
-from ragkit.index.folder import CURRENT, WORK, current_build, hash_files, locked, publish
+from ragkit.index.folder import CURRENT, WORK, check_folder, current_build, hash_files, locked, publish
 from ragkit.index.manifest import IndexSettings, Manifest, differences
 from ragkit.index.part import Growth, PartSettings
 from ragkit.index.parts import PARTS
@@ -125,7 +125,8 @@ def prepare(plan: Plan, on_progress: OnProgress) -> BuildReport:
         InputError: the documents hold no text, or a setting does not fit them.
         RagkitError: the encoder failed.
     """
-    hashes = hash_files(plan.files, plan.folder / "files.json") | _described(plan.loaders)
+    check_folder(plan.folder)
+    hashes = hash_files(plan.files, plan.folder) | _described(plan.loaders)
     work = plan.folder / WORK
     if not _reasons(plan, hashes) and not work.exists():
         return existing(plan.folder)
@@ -146,8 +147,11 @@ def update(plan: Plan, write: Write, reason: str) -> BuildReport:
         InputError: the index was built with other settings, or what `write` raises.
         RagkitError: the encoder failed.
     """
+    check_folder(plan.folder)
     with locked(plan.folder):
-        base = _base(plan) if (plan.folder / CURRENT).exists() else None
+        base = None
+        if (plan.folder / CURRENT).exists():
+            base = Base(*usable(plan.folder, plan.settings), frozenset(plan.parts))
         _build(plan, base, {}, write, lambda *step: None)
     return _report(plan.folder, (reason,), continued=base is not None)
 
@@ -257,7 +261,7 @@ def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, 
             raise InputError(f"the documents hold no text to index\n{ingest}")
         build = _place(plan, base, store, work)
         facts = {
-            name: _Part(name, settings, base, kept, store).build(build, on_progress)
+            name: _Part(name, settings, base, kept, store).build(build, work / f"{name}.work", on_progress)
             for name, settings in plan.parts.items()
         }
         manifest = Manifest(
@@ -288,7 +292,10 @@ def _pack(work: Path) -> NDArray[np.int64] | None:
 
 
 def _place(plan: Plan, base: Base | None, store: PassageStore, work: Path) -> Path:
-    """Return the folder to make the build in: what a killed build left is in it if that was of the same passages."""
+    """Return the folder to make the build in: what a killed build finished is in it if that was of the same passages.
+
+    What it had not finished is kept by its content, whatever the passages are now: see `Growth.work`.
+    """
     key = [plan.settings, base and base.folder.name, len(store), store.corpus, store.layout]
     place = work / f"build-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
     for leftover in work.glob("build-*"):
@@ -308,7 +315,7 @@ class _Part:
     kept: NDArray[np.int64] | None
     store: PassageStore
 
-    def build(self, place: Path, on_progress: OnProgress) -> dict[str, Any]:
+    def build(self, place: Path, work: Path, on_progress: OnProgress) -> dict[str, Any]:
         """Build the part unless a killed build has finished it; return its facts.
 
         A part is whole when its folder has its own name.
@@ -320,10 +327,10 @@ class _Part:
             if earlier is not None and self._unchanged():
                 shutil.copytree(earlier, unfinished, copy_function=_link)
             else:
-                facts = self._build(earlier, unfinished, place / f"{self.name}.work", on_progress)
+                facts = self._build(earlier, unfinished, work, on_progress)
                 (unfinished / FACTS).write_text(json.dumps(facts), encoding="utf-8")
-            shutil.rmtree(place / f"{self.name}.work", ignore_errors=True)
             unfinished.rename(finished)
+            shutil.rmtree(work, ignore_errors=True)
         found: dict[str, Any] = json.loads((finished / FACTS).read_text(encoding="utf-8"))
         return found
 
@@ -361,6 +368,20 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def usable(folder: Path, settings: IndexSettings) -> tuple[Path, Manifest]:
+    """Return the current build and its manifest.
+
+    Raises:
+        InputError: nothing is built, or the index was built with other settings.
+    """
+    build = current_build(folder)
+    manifest = Manifest.load(build / MANIFEST)
+    if found := differences(manifest.settings, settings):
+        listed = "; ".join(map(str, found))
+        raise InputError(f"the index in {folder} was built with other settings: {listed}. Rebuild it")
+    return build, manifest
 
 
 def existing(folder: Path) -> BuildReport:

@@ -18,7 +18,8 @@ def adding(documents: Sequence[Document], chunking: Chunking, *, replace: bool =
 
     Raises:
         InputError: a document has no id. The change itself raises it for an id that is there already, for one that is
-            to be replaced and is not there, and for metadata that are no JSON; then nothing is changed.
+            to be replaced and is not there, for a text that is empty, and for metadata that are no JSON; then nothing
+            is changed.
     """
     for number, document in enumerate(documents, 1):
         if not document.id:
@@ -29,9 +30,11 @@ def adding(documents: Sequence[Document], chunking: Chunking, *, replace: bool =
             _expire(writer, [str(document.id) for document in documents])
         for document in documents:
             try:
-                writer.put(NO_FILE, str(document.id), _cut(document, chunking))
+                kept = writer.put(NO_FILE, str(document.id), _cut(document, chunking))
             except Unreadable as reason:
                 raise InputError(f"document '{document.id}': {reason}") from None
+            if not kept:
+                raise InputError(f"document '{document.id}' holds no text")
 
     return write
 

@@ -72,8 +72,9 @@ class Filter(Test):
 
     def _test(self, field: "_Field") -> Sql:
         if self.is_empty is not None:
-            empty = f"{field.kind} IS NULL OR {field.kind} = 'null' OR {field.value} IN ('', '[]')"
-            return (empty if self.is_empty else f"NOT ({empty})"), field.path * 3
+            # NULL if the value is null or missing; a text may look like an empty list.
+            empty = f"COALESCE({field.kind} || {field.value} IN ('text', 'array[]'), 1)"
+            return (empty if self.is_empty else f"NOT ({empty})"), field.path * 2
         if self.is_in is not None:
             return _in(field, self.is_in)
         if self.less_than is not None:

@@ -13,6 +13,7 @@ old index or the new one. The build before the current one stays for readers tha
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -26,6 +27,8 @@ from ragkit.index.manifest import Manifest
 
 CURRENT = "current"
 WORK = "work"
+_LOCK, _MEMO = "lock", "files.json"
+_BUILD = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
 _CLOCK_TICK = 2.0
 
 
@@ -41,11 +44,24 @@ def current_build(folder: Path) -> Path:
         raise InputError(f"{folder} holds no index; build it first") from None
 
 
+def check_folder(folder: Path) -> None:
+    """See that a folder is an index's or empty: builds come and go in it.
+
+    Raises:
+        InputError: it holds other things.
+    """
+    if (folder / _LOCK).exists() or (folder / CURRENT).exists() or not folder.exists():
+        return
+    for path in sorted(folder.iterdir()):
+        if not (path.name.startswith(_MEMO) and path.is_file()):  # another process is about to build
+            raise InputError(f"{folder} holds {path.name} and is no index: an index needs a folder of its own")
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes from building; the operating system frees the lock when the process ends, however."""
     folder.mkdir(parents=True, exist_ok=True)
-    with need("filelock", "filelock", "building an index").FileLock(folder / "lock"):
+    with need("filelock", "filelock", "building an index").FileLock(folder / _LOCK):
         yield
 
 
@@ -56,17 +72,18 @@ def publish(folder: Path, finished: Path, manifest: Manifest) -> Path:
     name = f"{manifest.fingerprint()[:16]}-{secrets.token_hex(4)}"
     finished.rename(folder / name)
     _replace(pointer, name + "\n")
-    for build in folder.iterdir():
-        if build.is_dir() and build.name not in (name, previous):
-            shutil.rmtree(build, ignore_errors=True)
+    for path in folder.iterdir():
+        if path.name == WORK or (_BUILD.fullmatch(path.name) and path.name not in (name, previous)):
+            shutil.rmtree(path, ignore_errors=True)
     return folder / name
 
 
-def hash_files(files: Sequence[SourceFile], memo: Path) -> dict[str, str]:
+def hash_files(files: Sequence[SourceFile], folder: Path) -> dict[str, str]:
     """Return the SHA-256 of files by document id; a file whose size and time are those of the memo is not read.
 
     Files that cannot be read have the hash `unreadable`; the ingest report tells why.
     """
+    memo = folder / _MEMO
     known = _read_memo(memo)
     fresh: dict[str, list[int | str]] = {}
     hashes: dict[str, str] = {}
@@ -86,7 +103,7 @@ def hash_files(files: Sequence[SourceFile], memo: Path) -> dict[str, str]:
         if now - stat.st_mtime > _CLOCK_TICK:
             fresh[str(file.path)] = entry
     if fresh != known:
-        memo.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         _replace(memo, json.dumps(fresh))
     return hashes
 

@@ -1,78 +1,44 @@
 """Vector stores and retrievers of langchain as the index of a pipeline, so that a server-side store can stand in."""
 
-import asyncio
+import hashlib
 import json
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr
 
 from ragkit.engine.calls import RemoteResource, Reply, Request
 from ragkit.engine.registry import indexes
 from ragkit.engine.state import Documents, Hit, Passage
-from ragkit.errors import InputError
+from ragkit.errors import InputError, RagkitError
 from ragkit.index.base import HYBRID_DEPTH, Index
 from ragkit.index.filters import Filter
 from ragkit.index.fusion import reciprocal_rank_fusion
 from ragkit.models.base import Encoder
-from ragkit.models.langchain_classes import check_class_path, load_class, without_secrets
-from ragkit.models.langchain_models import make_client
+from ragkit.models.langchain_classes import LangChainClient, without_secrets
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
 
-# The policy on class names is for files: what `wrap` gets is imported already.
-_WRAPPING = "wrap"
 _FUSION = 60
 
 Scores = Literal["relevance", "similarity", "distance"]
 
 
-class _LangChainIndex(Index, RemoteResource):
+class _LangChainIndex(LangChainClient, Index, RemoteResource):
     """What stores and retrievers share.
 
     Every answer is a call with the deadlines and retries of a remote resource, and is cached: `state` has to change
     with the content of the store.
     """
 
-    model_config = ConfigDict(populate_by_name=True)
-
-    class_: str = Field(alias="class", description="Dotted path of the class, in an installed langchain package.")
-    kwargs: dict[str, Any] = Field(default_factory=dict, description="Arguments of its constructor.")
     id_field: str | None = Field(None, description="The metadata field with a passage's id, for stores without ids.")
     state: str = Field("", description="Names the content; another name makes cached answers stale.")
 
     part: ClassVar[str]
-
-    _wrapped: Any = PrivateAttr(default=None)
-    # Network connections belong to the event loop in which they were opened.
-    _opened_in: tuple[asyncio.AbstractEventLoop, Any] | None = PrivateAttr(default=None)
-
-    @field_validator("class_")
-    @classmethod
-    def _check_class(cls, path: str, info: ValidationInfo) -> str:
-        return path if info.context == _WRAPPING else check_class_path(path)
-
-    @classmethod
-    def wrap(cls, made: Any, name: str, **settings: Any) -> Self:
-        """Use a store or retriever that exists already; `name` says which one it is, for caches.
-
-        Raises:
-            InputError: it is not of the class that this index takes.
-        """
-        base = cls._base()
-        if not isinstance(made, base):
-            raise InputError(f"{type(made).__name__} is not a langchain {base.__name__}")
-        path = f"{type(made).__module__}.{type(made).__qualname__}"
-        wrapped = cls.model_validate({**settings, "class": path, "kwargs": {"name": name}}, context=_WRAPPING)
-        wrapped._wrapped = made
-        return wrapped
-
-    @classmethod
-    @abstractmethod
-    def _base(cls) -> type:
-        """Return the class of langchain that this index takes."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -118,9 +84,6 @@ class _LangChainIndex(Index, RemoteResource):
         found = await self._find(query, k, request.payload)
         return Reply([self._row(document, score) for document, score in found[:k]])
 
-    def close(self) -> None:
-        self._opened_in = None
-
     async def _payload(self, query: str) -> Any:
         """Return what `_find` needs beside the query, made by calls of other resources."""
         return None
@@ -134,20 +97,10 @@ class _LangChainIndex(Index, RemoteResource):
         if identifier is None:
             place = "the id" if self.id_field is None else f"the metadata field '{self.id_field}' with the id"
             raise InputError(f"{self.class_} returned a document without {place}: name the field in 'id_field'")
+        if not math.isfinite(score):
+            raise RagkitError(f"{self.class_} gave the document '{identifier}' a score that is no number: {score}")
         metadata = json.loads(json.dumps(document.metadata, default=str))
         return {"id": str(identifier), "text": document.page_content, "metadata": metadata, "score": float(score)}
-
-    def _client(self) -> Any:
-        if self._wrapped is not None:
-            return self._wrapped
-        loop = asyncio.get_running_loop()
-        if self._opened_in is None or self._opened_in[0] is not loop:
-            made = make_client(load_class(self.class_, self._base()), self._arguments(), self.class_)
-            self._opened_in = (loop, made)
-        return self._opened_in[1]
-
-    def _arguments(self) -> dict[str, Any]:
-        return self.kwargs
 
 
 @indexes.register("langchain")
@@ -171,36 +124,43 @@ class LangChainStore(_LangChainIndex):
     _vectors: Any = PrivateAttr(default=None)
 
     @classmethod
-    def _base(cls) -> type:
+    def wrap(cls, made: Any, name: str, **settings: Any) -> Self:
+        if settings.get("encoder") is not None:
+            raise InputError("a store that is made already has its own embeddings: leave 'encoder' out")
+        return super().wrap(made, name, **settings)
+
+    @classmethod
+    def base(cls) -> type:
         from langchain_core.vectorstores import VectorStore
 
         return VectorStore
 
     def fingerprint(self) -> str:
-        encoder = self.encoder and self.encoder.describe()
-        return json.dumps([super().fingerprint(), self.scores, without_secrets(self.options), encoder], sort_keys=True)
+        encoder = self.encoder and self.encoder.fingerprint()
+        # A hash, because a filter may be on a field that is called as secrets are.
+        options = hashlib.sha256(json.dumps(self.options, sort_keys=True, default=repr).encode()).hexdigest()
+        return json.dumps([super().fingerprint(), self.scores, options, encoder])
 
     async def _payload(self, query: str) -> Any:
         return None if self.encoder is None else (await self.encoder.embed(query)).tolist()
 
     async def _find(self, query: str, k: int, payload: Any) -> "Sequence[tuple[Document, float]]":
-        store = self._client()
-        if self._vectors is not None:
-            self._vectors.known[query] = payload
-        if self.scores == "relevance":
-            try:
-                found = await store.asimilarity_search_with_relevance_scores(query, k=k, **self.options)
-            except NotImplementedError:
-                raise InputError(
-                    f"{self.class_} has no relevance scores: set 'scores' to similarity (higher is better) or "
-                    "distance (lower is better), whichever it gives"
-                ) from None
-        else:
-            found = await store.asimilarity_search_with_score(query, k=k, **self.options)
+        store = self.client()
+        with self._vectors.lent(query, payload) if self._vectors is not None else nullcontext():
+            if self.scores == "relevance":
+                try:
+                    found = await store.asimilarity_search_with_relevance_scores(query, k=k, **self.options)
+                except NotImplementedError:
+                    raise InputError(
+                        f"{self.class_} has no relevance scores: set 'scores' to similarity (higher is better) or "
+                        "distance (lower is better), whichever it gives"
+                    ) from None
+            else:
+                found = await store.asimilarity_search_with_score(query, k=k, **self.options)
         sign = -1 if self.scores == "distance" else 1
         return [(document, sign * score) for document, score in found]
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         if self.encoder is None:
             return self.kwargs
         from ragkit.index.query_vectors import QueryVectors
@@ -219,11 +179,11 @@ class LangChainRetriever(_LangChainIndex):
     part = "retriever"
 
     @classmethod
-    def _base(cls) -> type:
+    def base(cls) -> type:
         from langchain_core.retrievers import BaseRetriever
 
         return BaseRetriever
 
     async def _find(self, query: str, k: int, payload: Any) -> "Sequence[tuple[Document, float]]":
-        found = await self._client().ainvoke(query)
+        found = await self.client().ainvoke(query)
         return [(document, 1 / rank) for rank, document in enumerate(found, start=1)]

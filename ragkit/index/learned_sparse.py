@@ -31,6 +31,10 @@ class LearnedSparseSettings(PartSettings):
         """Return what the files depend on."""
         return {"encoder": self.encoder.describe()}
 
+    def searched_with(self) -> dict[str, Any]:
+        """Return what else rankings depend on."""
+        return {"encoder": self.encoder.fingerprint()}
+
     async def query(self, text: str) -> SparseVector:
         """Return what is compared with passages."""
         return await self.encoder.embed_sparse(text)

@@ -22,14 +22,13 @@ from ragkit.engine.registry import indexes
 from ragkit.engine.state import Documents, Hit, Passage
 from ragkit.errors import InputError
 from ragkit.index.base import HYBRID_DEPTH, Index
-from ragkit.index.build import MANIFEST, PASSAGES, BuildReport, Plan, Write, existing, prepare, update
+from ragkit.index.build import PASSAGES, BuildReport, Plan, Write, existing, prepare, update, usable
 from ragkit.index.changes import adding, deleting
 from ragkit.index.dense import DenseSettings
 from ragkit.index.filters import Filter
-from ragkit.index.folder import current_build
 from ragkit.index.fusion import Scored, fuse, reciprocal_rank_fusion
 from ragkit.index.learned_sparse import LearnedSparseSettings
-from ragkit.index.manifest import FORMAT, Manifest, differences
+from ragkit.index.manifest import FORMAT, Manifest
 from ragkit.index.multi_vector import MultiVectorSettings
 from ragkit.index.part import OnDevice, OpenPart, PartSettings, Selection
 from ragkit.index.parts import PARTS
@@ -179,13 +178,7 @@ class LocalIndex(Index, LocalResource):
             InputError: nothing is built, or the index was built with other settings.
         """
         if self._manifest is None:
-            build = current_build(self.folder)
-            manifest = Manifest.load(build / MANIFEST)
-            found = differences(manifest.settings, self.record())
-            if found:
-                listed = "; ".join(map(str, found))
-                raise InputError(f"the index in {self.folder} was built with other settings: {listed}. Rebuild it")
-            self._build, self._manifest = build, manifest
+            self._build, self._manifest = usable(self.folder, self.record())
         return self._manifest
 
     def part_folder(self, part: str) -> Path:

@@ -20,6 +20,7 @@ from ragkit.models.base import MultiVectorEncoder
 
 _COLUMN = "vectors"
 _TOKENS = 32_768
+_SCORES = 1 << 25  # held at once: of a few queries where there are many passages
 
 Precision = Literal["float16", "float32"]
 Vectors = NDArray[np.float32]
@@ -34,6 +35,10 @@ class MultiVectorSettings(PartSettings):
     def built_with(self) -> dict[str, Any]:
         """Return what the files depend on."""
         return {"encoder": self.encoder.describe(), "precision": self.precision}
+
+    def searched_with(self) -> dict[str, Any]:
+        """Return what else rankings depend on."""
+        return {"encoder": self.encoder.fingerprint()}
 
     async def query(self, text: str) -> Vectors:
         """Return what is compared with passages."""
@@ -62,10 +67,15 @@ def build_multi_vector(settings: MultiVectorSettings, growth: Growth, folder: Pa
 
 def _packer(precision: Precision) -> Pack:
     def pack(replies: Sequence[Any]) -> tuple[Sequence[int], Columns]:
-        matrices = [np.asarray(reply, precision) for reply in replies if reply is not None]
+        matrices = [np.asarray(reply) for reply in replies if reply is not None]
         sizes = [0 if reply is None else len(reply) for reply in replies]
         filled = [matrix for matrix in matrices if len(matrix)]
-        return sizes, {_COLUMN: np.concatenate(filled) if filled else np.empty(0, precision)}
+        vectors = np.concatenate(filled) if filled else np.empty(0)
+        with np.errstate(over="ignore"):
+            kept = vectors.astype(precision)
+        if not np.isfinite(kept).all():
+            raise RagkitError(f"the encoder's vectors hold NaN, or numbers too large for precision: {precision}")
+        return sizes, {_COLUMN: kept}
 
     return pack
 
@@ -80,14 +90,20 @@ class MultiVectorIndex:
         """Return the k passages of the highest MaxSim, equals in the order of their positions.
 
         MaxSim is the sum, over the tokens of the query, of the highest inner product with a token of the passage.
-        Passages without tokens are not found. The vectors are read once for all queries, but multiplied query by
+        Passages without tokens are not found. The vectors are read once for many queries, but multiplied query by
         query, because a larger product gives other last digits.
 
         Raises:
             RagkitError: a query's vectors have another dimension than the index.
         """
-        scores = np.full((len(queries), len(self._lists.sizes)), -np.inf, np.float32)
-        wanted = self._lists.sizes > 0 if allowed is None else allowed & (self._lists.sizes > 0)
+        filled = self._lists.sizes > 0
+        wanted = filled if allowed is None else allowed & filled
+        step = max(1, _SCORES // max(1, len(filled)))
+        starts = range(0, len(queries), step)
+        return [ranking for start in starts for ranking in self._search(queries[start : start + step], k, wanted)]
+
+    def _search(self, queries: Sequence[Vectors], k: int, wanted: Selection) -> list[Ranking]:
+        scores = np.full((len(queries), len(wanted)), -np.inf, np.float32)
         for block in self._lists.blocks(_TOKENS):
             chosen = wanted[block.first : block.first + len(block.sizes)]
             if chosen.any():

@@ -73,7 +73,10 @@ class PartSettings(Component):
         """Return what the files depend on, as JSON data: the manifest keeps it, and another value is an error."""
 
     def searched_with(self) -> dict[str, Any]:
-        """Return what else rankings depend on, as JSON data: it belongs to the fingerprint of an index."""
+        """Return what else rankings depend on, as JSON data: it belongs to the fingerprint of an index.
+
+        Of an encoder that is its whole fingerprint: the digits of a query's vector depend on the device.
+        """
         return {}
 
     async def query(self, text: str) -> Any:

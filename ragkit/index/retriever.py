@@ -27,9 +27,7 @@ class IndexRetriever(BaseRetriever):
     _one_at_a_time: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     async def _search(self, query: str) -> list[Document]:
-        if self.mode == "hybrid":
-            return list(await self.index.search_hybrid(query, self.k, where=self.where))
-        return list(await self.index.search(self.mode, query, self.k, self.where))
+        return list(await self.index.search_by(self.mode, query, self.k, self.where))
 
     def _get_relevant_documents(self, query: str, **kwargs: Any) -> list[Document]:
         # langchain's batch() calls this from several threads; models are opened and used by one at a time.

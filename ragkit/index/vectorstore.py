@@ -37,10 +37,7 @@ class IndexVectorStore(VectorStore):
         """Return the best k passages with their scores, of those that the filter lets through."""
         if kwargs:
             raise InputError(f"the index does not know {', '.join(sorted(kwargs))}; a filter is 'where'")
-        if self.mode == "hybrid":
-            found = await self.index.search_hybrid(query, k, where=where)
-        else:
-            found = await self.index.search(self.mode, query, k, where)
+        found = await self.index.search_by(self.mode, query, k, where)
         return [(passage, passage.score or 0.0) for passage in found]
 
     def similarity_search_with_score(self, *args: Any, **kwargs: Any) -> list[tuple[Document, float]]:

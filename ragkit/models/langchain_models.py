@@ -5,22 +5,19 @@ import json
 import math
 import os
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any
 
-from pydantic import ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import PrivateAttr
 
 from ragkit.engine.calls import RemoteResource, Reply, Request
 from ragkit.engine.registry import models
-from ragkit.errors import InputError, MissingPackageError, need
+from ragkit.errors import InputError, need
 from ragkit.models.base import LanguageModel
 from ragkit.models.chat_calls import ChatCalls
-from ragkit.models.langchain_classes import check_class_path, load_class, without_secrets
+from ragkit.models.langchain_classes import LangChainClass, load_class, make_client, without_secrets
 from ragkit.models.secrets import mask_url_secrets
 
 CHARACTERS_PER_TOKEN = 4
-
-# The policy on class names is for files: what `wrap` gets is imported already.
-_WRAPPING = "wrap"
 
 
 class _ChatModel(LanguageModel, RemoteResource):
@@ -54,43 +51,14 @@ class _ChatModel(LanguageModel, RemoteResource):
 
 
 @models.register("langchain")
-class LangChainModel(_ChatModel):
-    """Any chat model of an installed langchain package; in Python, `LangChainModel.wrap(chat_model, name)`.
-
-    Attributes:
-        class_: dotted path of the class, e.g. `langchain_ollama.ChatOllama`; the key in a file is `class`.
-        kwargs: arguments of its constructor.
-    """
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    class_: str = Field(alias="class")
-    kwargs: dict[str, Any] = Field(default_factory=dict)
-
-    _wrapped: Any = PrivateAttr(default=None)
-
-    @field_validator("class_")
-    @classmethod
-    def _check_class(cls, path: str, info: ValidationInfo) -> str:
-        return path if info.context == _WRAPPING else check_class_path(path)
+class LangChainModel(LangChainClass, _ChatModel):
+    """Any chat model of an installed langchain package; in Python, `LangChainModel.wrap(chat_model, name)`."""
 
     @classmethod
-    def wrap(cls, chat_model: Any, name: str, **settings: Any) -> Self:
-        """Use a chat model that exists already; its own retries stay as they are.
-
-        `name` says which model answers, for the cache: settings that are no plain data cannot be told apart.
-
-        Raises:
-            InputError: it is not a langchain chat model.
-        """
+    def base(cls) -> type:
         from langchain_core.language_models import BaseChatModel
 
-        if not isinstance(chat_model, BaseChatModel):
-            raise InputError(f"{type(chat_model).__name__} is not a langchain chat model (BaseChatModel)")
-        path = f"{type(chat_model).__module__}.{type(chat_model).__qualname__}"
-        wrapped = cls.model_validate({**settings, "class": path, "kwargs": {"name": name}}, context=_WRAPPING)
-        wrapped._wrapped = chat_model
-        return wrapped
+        return BaseChatModel
 
     def fingerprint(self) -> str:
         settings: Any = self.kwargs
@@ -104,9 +72,7 @@ class LangChainModel(_ChatModel):
     def _client(self) -> Any:
         if self._wrapped is not None:
             return self._wrapped
-        from langchain_core.language_models import BaseChatModel
-
-        return make_client(load_class(self.class_, BaseChatModel), self.kwargs, self.class_)
+        return make_client(load_class(self.class_, self.base()), self.kwargs, self.class_)
 
 
 @models.register("openai")
@@ -141,32 +107,3 @@ class OpenAIModel(_ChatModel):
         client = chat_models.BaseChatOpenAI if self.base_url else chat_models.ChatOpenAI
         settings: dict[str, Any] = {"model": self.model, "base_url": self._resolved_url, "use_responses_api": False}
         return make_client(client, settings | {"api_key": key or "none"}, "openai")
-
-
-def make_client(cls: type[Any], kwargs: dict[str, Any], name: str) -> Any:
-    """Construct a langchain class with its retries off and, where it lets us, connections of its own.
-
-    Raises:
-        InputError: the constructor refuses the arguments, or misses one (a key in the environment, say).
-        MissingPackageError: the class needs a package that is not installed.
-    """
-    fields = cls.model_fields if hasattr(cls, "model_fields") else {}
-    settings = dict(kwargs)
-    if "max_retries" in fields:
-        settings.setdefault("max_retries", 0)
-    if "http_async_client" in fields and "http_async_client" not in settings and "openai_proxy" not in settings:
-        import httpx
-
-        # By default langchain-openai shares one pool of connections, also with event loops that are closed.
-        settings["http_async_client"] = httpx.AsyncClient(timeout=None)  # noqa: S113 - RemoteResource has the deadline
-    try:
-        return cls(**settings)
-    except ImportError as error:
-        raise MissingPackageError(f"{name} needs a package that is not installed: {error}") from error
-    except Exception as error:
-        raise InputError(f"{name} refuses its settings {sorted(kwargs)}: {_first_lines(error)}") from error
-
-
-def _first_lines(error: Exception) -> str:
-    # pydantic shows input values, which may be secret, on the lines that follow a problem's name.
-    return str(error).split("[type=")[0].strip()

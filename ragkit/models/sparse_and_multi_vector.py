@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from ragkit.engine.calls import Reply, Request
 from ragkit.engine.registry import models
@@ -84,7 +85,7 @@ class SentenceTransformerSparseEncoder(SparseEncoder, _TrainedEncoder):
     _types = ("SparseEncoder",)
     _architectures = ("ForMaskedLM",)
 
-    max_active: int | None = None
+    max_active: int | None = Field(default=None, ge=1)
 
     def describe(self) -> dict[str, Any]:
         return {**self._weights_and_limits(), "max_active": self.max_active}
@@ -123,9 +124,8 @@ class SentenceTransformerMultiVectorEncoder(MultiVectorEncoder, _TrainedEncoder)
         matrices = encode(
             texts, batch_size=len(texts), convert_to_numpy=True, normalize_embeddings=True, show_progress_bar=False
         )
-        return [
-            matrix.astype(np.float32) if np.isfinite(matrix.astype(np.float32)).all() else None for matrix in matrices
-        ]
+        vectors = [matrix.astype(np.float32) for matrix in matrices]
+        return [matrix if np.isfinite(matrix).all() else None for matrix in vectors]
 
 
 def _read(path: str, revision: str | None, name: str) -> dict[str, Any]:

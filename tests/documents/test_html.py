@@ -1,12 +1,12 @@
 import pytest
 
-from ragkit.documents import Chunking, IngestReport, SourceFile, cut, load_documents
+from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, cut, read_file
 
 
 def read(tmp_path, html):
     path = tmp_path / "a.html"
     path.write_text(html, encoding="utf-8")
-    (document,) = load_documents([SourceFile(path, "a.html")], IngestReport())
+    (document,) = read_file(SourceFile(path, "a.html"), IngestReport(), PdfSettings())
     return document
 
 
@@ -87,6 +87,10 @@ def test_what_is_not_seen_is_not_read(tmp_path):
         "<h1>" * 3000 + "deep",
         "<table><tr><td>" * 2000 + "deep",
         "<figure>" * 2000 + "deep",
+        # What costs the square of the depth would take minutes here.
+        "<p>first</p>" + "<figure>" * 30_000,
+        "<figure>" * 30_000 + "<table><tr><td>a<td>b<tr><td>c<td>d",
+        "<table>" * 30_000 + "<td>deep",
     ],
 )
 def test_hostile_pages_are_read(tmp_path, html):

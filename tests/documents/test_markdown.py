@@ -1,12 +1,12 @@
 import pytest
 
-from ragkit.documents import Chunking, IngestReport, SourceFile, cut, load_documents
+from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, cut, read_file
 
 
 def read(tmp_path, text):
     path = tmp_path / "a.md"
     path.write_text(text, encoding="utf-8")
-    (document,) = load_documents([SourceFile(path, "a.md")], IngestReport())
+    (document,) = read_file(SourceFile(path, "a.md"), IngestReport(), PdfSettings())
     return document
 
 

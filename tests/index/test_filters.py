@@ -119,6 +119,12 @@ def test_sql_says_what_python_says(tmp_path_factory, rows, test):
     store.close()
 
 
+def test_a_text_that_looks_like_an_empty_list_is_not_empty(tmp_path):
+    store = store_of(tmp_path / "x", [{"x": "[]"}, {"x": []}, {"x": ""}, {"x": None}, {}])
+    assert store.matching(Filter.model_validate({"field": "x", "is_empty": True})).tolist() == [False] + [True] * 4
+    store.close()
+
+
 def test_lists_of_numbers(tmp_path):
     store = store_of(tmp_path / "x", [{"x": [1, 2]}, {"x": [1]}, {"x": []}, {"x": 2}, {}])
 

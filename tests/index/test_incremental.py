@@ -14,6 +14,7 @@ from index_fakes import CountingEncoder, FakeEncoder
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
+from ragkit.documents import Chunking
 from ragkit.documents.loaders import DocumentLoader
 from ragkit.errors import InputError
 from ragkit.index import DenseSettings, LearnedSparseSettings, LocalIndex, MultiVectorSettings, SparseSettings
@@ -263,6 +264,25 @@ def test_what_a_killed_build_left_of_other_documents_is_not_used(tmp_path, write
     }
 
 
+def test_a_killed_build_goes_on_with_other_settings_of_another_part(make, write_rows, counted, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD", 4)
+    rows = {f"r{n}": f"passage {n}" for n in range(10)}
+    write_rows(rows)
+
+    class Stopped(CountingEncoder):
+        def execute(self, op, batch):
+            if any("9" in request.args["text"] for request in batch):
+                raise KeyboardInterrupt
+            return super().execute(op, batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        prepared(make(dense=DenseSettings(encoder=Stopped())))
+    counted.clear()
+    write_rows(rows | {"r10": "passage 10"})
+    index = prepared(make(dense=DenseSettings(encoder=CountingEncoder()), sparse=SparseSettings(k1=2)))
+    assert sorted(counted) == ["passage 10", "passage 8", "passage 9"] and index.report.passages == 11
+
+
 def filled(tmp_path):
     return LocalIndex(
         documents=(), path=tmp_path / "index", dense=DenseSettings(encoder=FakeEncoder()), sparse=SparseSettings()
@@ -300,6 +320,8 @@ def test_changes_that_cannot_be_made_change_nothing(tmp_path):
         (lambda: index.replace([of("b", "x")]), "no document 'b'"),
         (lambda: index.delete(["b", "c"]), "no document 'b' and 1 more"),
         (lambda: index.delete(["a"]), "no text to index"),
+        (lambda: index.add([of("b", " ")]), "document 'b' holds no text"),
+        (lambda: index.replace([of("a", "")]), "document 'a' holds no text"),
     ):
         with pytest.raises(InputError, match=message):
             change()
@@ -307,6 +329,21 @@ def test_changes_that_cannot_be_made_change_nothing(tmp_path):
     other = LocalIndex(documents=(), path=tmp_path / "index", sparse=SparseSettings(k1=2))
     with pytest.raises(InputError, match=r"index.dense: the index has one, .* none; index.sparse.k1: .* 1.5, .* 2"):
         prepared(other)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"chunking": Chunking(size=99)}, "size: the index has 200"),
+        ({"sparse": SparseSettings(k1=2)}, "k1: .* has 1.5"),
+    ],
+)
+def test_documents_are_not_added_to_an_index_of_other_settings(tmp_path, settings, message):
+    filled(tmp_path).add([of("a", "wheat")])
+    other = filled(tmp_path).model_copy(update=settings)
+    with pytest.raises(InputError, match=f"other settings: .*{message}"):
+        other.add([of("b", "silo")])
+    assert filled(tmp_path).manifest().passages == 1
 
 
 def test_an_index_of_files_is_not_changed_by_hand(ready):

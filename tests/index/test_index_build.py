@@ -10,7 +10,7 @@ from index_fakes import TEXTS, FakeEncoder
 
 from ragkit.documents import Chunking
 from ragkit.errors import InputError
-from ragkit.index import DenseSettings, FusionSettings, SparseSettings
+from ragkit.index import DenseSettings, FusionSettings, LocalIndex, SparseSettings
 
 SCRIPT = Path(__file__).with_name("index_fakes.py")
 
@@ -182,6 +182,29 @@ def test_old_builds_are_removed(make, write_rows, tmp_path):
         write_rows(TEXTS | {"new": f"Version {number} of this."})
         prepare(make())
     assert len([path for path in (tmp_path / "index").iterdir() if path.is_dir()]) == 2
+
+
+def test_what_else_lies_in_the_folder_stays(make, write_rows, tmp_path):
+    prepare(make())
+    kept = tmp_path / "index" / "notes" / "mine.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    for number in range(3):
+        write_rows(TEXTS | {"new": f"Version {number} of this."})
+        prepare(make())
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["work", "files.json", "thesis"])
+def test_a_folder_that_holds_other_things_is_refused(make, tmp_path, name):
+    kept = tmp_path / "index" / name / "mine.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    with pytest.raises(InputError, match="folder of its own"):
+        prepare(make())
+    with pytest.raises(InputError, match="folder of its own"):
+        LocalIndex(path=tmp_path / "index", sparse=SparseSettings()).add([])
+    assert [path for path in (tmp_path / "index").rglob("*") if path.is_file()] == [kept]
 
 
 def test_default_folder(make, monkeypatch, tmp_path):

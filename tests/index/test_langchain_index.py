@@ -12,7 +12,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import ValidationError
 
 from ragkit.engine.registry import indexes
-from ragkit.errors import InputError
+from ragkit.errors import InputError, RagkitError
 from ragkit.index import Filter, LangChainRetriever, LangChainStore
 from ragkit.pipeline import Pipeline
 
@@ -127,9 +127,8 @@ def test_the_encoder_of_the_pipeline_makes_the_vectors():
                 vector = hashed(text, 64).tolist()
                 self.store[key] = {"id": key, "vector": vector, "text": text, "metadata": {}}
 
-    index = LangChainStore.wrap(Vectors(Hashes(), ""), "farm", scores="similarity", encoder=FakeEncoder())
-    index._wrapped = None
-    made = Vectors(index._arguments()["embedding"], "farm")
+    index = LangChainStore(**{"class": IN_MEMORY, "scores": "similarity", "encoder": FakeEncoder()})
+    made = Vectors(index.arguments()["embedding"], "farm")
     index._wrapped = made
     expected = search(LangChainStore.wrap(filled(), "farm", scores="similarity"))
     found = search(index)
@@ -137,6 +136,26 @@ def test_the_encoder_of_the_pipeline_makes_the_vectors():
     assert np.allclose([passage.score for passage in found], [passage.score for passage in expected])
     with pytest.raises(Exception, match="only searched"):
         made.add_texts(["x"])
+
+    async def at_once():
+        return await asyncio.gather(*(index.search("dense", "A silo keeps grain", k) for k in (1, 2, 3)))
+
+    assert [len(found) for found in asyncio.run(at_once())] == [1, 2, 3]
+    assert made.embeddings.known == {}  # vectors of questions that are answered take up no room
+
+
+def test_a_store_that_is_made_already_has_its_own_encoder():
+    with pytest.raises(InputError, match="encoder"):
+        LangChainStore.wrap(filled(), "farm", encoder=FakeEncoder())
+
+
+def test_scores_that_are_no_numbers_are_refused():
+    class Broken(InMemoryVectorStore):
+        async def asimilarity_search_with_score(self, query, k=4, **kwargs):
+            return [(Document(id="x", page_content="x"), float("nan"))]
+
+    with pytest.raises(RagkitError, match="no number"):
+        search(LangChainStore.wrap(filled(Broken), "farm", scores="similarity"))
 
 
 def test_fingerprints():
@@ -147,6 +166,8 @@ def test_fingerprints():
         LangChainStore.wrap(store, "a", scores="distance"),
         LangChainStore.wrap(store, "a", scores="similarity", state="monday"),
         LangChainStore.wrap(store, "a", scores="similarity", options={"namespace": "x"}),
+        LangChainStore.wrap(store, "a", scores="similarity", options={"filter": {"key": "x"}}),
+        LangChainStore.wrap(store, "a", scores="similarity", options={"filter": {"key": "y"}}),
         LangChainRetriever.wrap(Words(), "a"),
     ]
     assert len({index.fingerprint() for index in wraps}) == len(wraps)

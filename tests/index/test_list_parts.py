@@ -98,6 +98,29 @@ def test_multi_vector_blocks_leave_no_trace(tmp_path, monkeypatch):
         assert dict(one) == pytest.approx(dict(other), abs=1e-5)
 
 
+def test_multi_vector_scores_of_many_queries_are_bounded(tmp_path, monkeypatch):
+    from ragkit.index import multi_vector
+
+    part = PARTS["multi_vector"]
+    index = part.built(tmp_path / "x", random_texts(100))
+    queries = part.queries(random_texts(50, seed=1))
+    whole = index.search(queries, 9)
+    rows = []
+    full = np.full
+    monkeypatch.setattr(multi_vector.np, "full", lambda shape, *rest: rows.append(shape[0]) or full(shape, *rest))
+    monkeypatch.setattr(multi_vector, "_SCORES", 1_000)
+    assert index.search(queries, 9) == whole and rows == [10] * 5
+
+
+def test_vectors_too_long_for_float16_are_refused(tmp_path):
+    class Long(FakeMultiVector):
+        def value(self, words):
+            return super().value(words) * 1e6
+
+    with pytest.raises(RagkitError, match="float16"):
+        PARTS["multi_vector"].built(tmp_path / "x", ["wheat"], Long())
+
+
 def test_rankings_are_deterministic(part, tmp_path):
     index = part.built(tmp_path / "x", [*random_texts(100), *random_texts(100)])
     queries = part.queries(random_texts(8, seed=2))

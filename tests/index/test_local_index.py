@@ -3,13 +3,21 @@ import subprocess
 import sys
 
 import pytest
+from encoders_of_lists import FakeMultiVector, FakeSparse
 from index_fakes import TEXTS, FakeEncoder, RemoteFake
 from pydantic import ValidationError
 
 from ragkit.engine.calls import Request
 from ragkit.engine.registry import indexes
 from ragkit.errors import InputError
-from ragkit.index import DenseSettings, LocalIndex
+from ragkit.index import DenseSettings, LearnedSparseSettings, LocalIndex, MultiVectorSettings
+
+
+class ElsewhereEncoder(FakeEncoder):
+    """The same encoder on another device."""
+
+    def fingerprint(self):
+        return "elsewhere"
 
 
 def ids(passages):
@@ -40,6 +48,32 @@ def test_fuse(ready):
     fused = ready.fuse(asyncio.run(both()), 2)
     assert fused[0].id == "rust" and len(fused[0].hits) == 2 and len(fused) == 2
     assert fused[0].score == pytest.approx(2 / 11)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"search": {"x": 1}}, {"precision": "float16"}, {"device": "cuda"}, {"encoder": ElsewhereEncoder()}],
+)
+def test_what_changes_rankings_changes_the_fingerprint_without_a_rebuild(ready, make, change):
+    dense = DenseSettings(**{"encoder": FakeEncoder(), "device": "cpu"})
+    known = make(dense=dense)
+    other = make(dense=dense.model_copy(update=change))
+    assert other.fingerprint() != known.fingerprint() and other.manifest() == known.manifest()
+
+
+@pytest.mark.parametrize("name", ["learned_sparse", "multi_vector"])
+def test_where_an_encoder_runs_is_in_the_fingerprint_of_every_part(name):
+    kind, fake = {
+        "learned_sparse": (LearnedSparseSettings, FakeSparse),
+        "multi_vector": (MultiVectorSettings, FakeMultiVector),
+    }[name]
+
+    class Elsewhere(fake):
+        def fingerprint(self):
+            return "elsewhere"
+
+    here, there = kind(encoder=fake()), kind(encoder=Elsewhere())
+    assert here.built_with() == there.built_with() and here.searched_with() != there.searched_with()
 
 
 def test_k_larger_than_the_corpus(ready):

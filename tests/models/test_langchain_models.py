@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from ragkit.engine.policy import allow_code
 from ragkit.errors import InputError, MissingPackageError, RagkitError
-from ragkit.models.langchain_classes import load_class, without_secrets
+from ragkit.models.langchain_classes import load_class, make_client, without_secrets
 from ragkit.models.langchain_embeddings import LangChainEncoder
-from ragkit.models.langchain_models import LangChainModel, make_client
+from ragkit.models.langchain_models import LangChainModel
 
 FAKE = "langchain_core.language_models.FakeListChatModel"
 
@@ -82,7 +82,7 @@ def test_a_chat_model_can_be_wrapped():
         for reply, name in [("a", "x"), ("b", "x"), ("a", "y")]
     )
     assert len({one, other, named}) == 3
-    with pytest.raises(InputError, match="not a langchain chat model"):
+    with pytest.raises(InputError, match="not a langchain BaseChatModel"):
         LangChainModel.wrap("nothing", "x")
     with pytest.raises(ValidationError):
         LangChainModel.wrap(FakeListChatModel(responses=["a"]), "x", concurrency="many")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from ragkit.documents.chunking.length import Length
 from ragkit.documents.chunking.tokens import split
 
-_RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$")
+# Possessive: a line of thousands of blanks would be cut in all ways otherwise.
+_RULE = re.compile(r"\s*+\|?\s*+:?-++:?\s*+(?:\|\s*+:?-++:?\s*+)*+\|?\s*+")
 _LINE = re.compile(r"[^\n]+")
 
 
@@ -22,7 +23,7 @@ def split_table(text: str, size: int, length: Length) -> Iterator[tuple[int, int
         length: counts the tokens of a text.
     """
     lines = [match.span() for match in _LINE.finditer(text)]
-    rule = next((n for n, (start, end) in enumerate(lines) if _RULE.match(text[start:end])), None)
+    rule = next((n for n, (start, end) in enumerate(lines) if _RULE.fullmatch(text, start, end)), None)
     head = text[: lines[rule][1]] + "\n" if rule is not None else ""
     if length(head) * 2 > size:
         head, rule = "", None

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ragkit.index.part import PartSettings
 from ragkit.models.base import Encoder
+from ragkit.models.devices import resolve_device
 
 Metric = Literal["cosine", "inner_product", "l2"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -47,7 +48,12 @@ class DenseSettings(PartSettings):
 
     def searched_with(self) -> dict[str, Any]:
         """Return what rankings depend on beside the files: what the index's fingerprint has to hold."""
-        return {"search": dict(sorted(self.search.items())), "precision": self.precision}
+        return {
+            "encoder": self.encoder.fingerprint(),
+            "search": self.search,
+            "device": resolve_device(self.device),
+            "precision": self.precision,
+        }
 
     async def query(self, text: str) -> NDArray[np.float32]:
         """Return the vector that is compared with those of passages."""

@@ -1,5 +1,6 @@
 from ragkit.documents import Block, Chunking, Page, SourceDocument, cut
 from ragkit.documents.chunking import estimate_tokens
+from ragkit.documents.chunking.tables import split_table
 
 SENTENCE = "Wheat needs about five hundred millimetres of rain in a season."
 
@@ -72,3 +73,10 @@ def test_a_figure_is_a_passage():
     text, found = cut(document, Chunking(by="layout")).passages
     assert found.page_content == figure.text
     assert (found.metadata["kind"], found.metadata["box"]) == ("figure", [0, 0, 9, 9]) and "box" not in text.metadata
+
+
+def test_blanks_without_end_in_a_table_cost_no_time():
+    # Minutes if the blanks were tried in all ways.
+    head = "| a | b |\n|---|" + " " * 400_000 + "x |"
+    text = f"{head}\n" + "| 1 | 2 |\n" * 200
+    assert "".join(rows for _, _, rows in split_table(text, 50, estimate_tokens)).count("| 1 | 2 |") == 200

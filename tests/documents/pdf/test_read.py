@@ -1,7 +1,7 @@
 import pymupdf
 import pytest
 
-from ragkit.documents import IngestReport, SourceFile, load_documents
+from ragkit.documents import IngestReport, SourceFile, read_file
 from ragkit.documents.pdf import PdfSettings, read_pdf
 from ragkit.documents.pdf.text import normalised
 
@@ -11,7 +11,7 @@ RIGHT = "Right column about water and irrigation. "
 
 def read(path):
     report = IngestReport()
-    return list(load_documents([SourceFile(path, path.name)], report)), report
+    return list(read_file(SourceFile(path, path.name), report, PdfSettings())), report
 
 
 def write(path, *pages, **options):
