@@ -54,7 +54,7 @@ def test_info_names_what_differs_and_what_was_deleted(farm, ragkit):
     assert ragkit("index", "build", "farm.yaml", *where).code == 0
     other = ragkit("index", "info", *BROKEN, *where)
     assert other.code == 0
-    assert "1 deleted ones still take up room" in other.out
+    assert "1 deleted still in the files" in other.out
     assert "other settings: index.sparse.k1: the index has 1.5, the settings say 2.0" in other.out
     assert "is searched on" not in other.out
 
@@ -76,7 +76,7 @@ def test_filters(farm, ragkit):
         assert sorted(int(line.split("[r")[1][:4]) for line in out.splitlines() if "[r" in line) == years, test
     assert ragkit(*search, "--where", "year>=2020", "--where", "year<2021").out.count("[r") == 1
     nothing = ragkit(*search, "--where", "nowhere=x")
-    assert (nothing.code, nothing.out) == (0, "nothing found\n")
+    assert (nothing.code, nothing.out) == (0, "nothing found: the filter lets no passage through\n")
 
 
 def test_a_question_with_a_filter(farm, ragkit):
@@ -125,7 +125,7 @@ def test_plan(farm, ragkit):
             "no words part: add 'words' to 'index' (it has dense, sparse)",
         ),
         (("search", "farm.yaml", "x", "--where", "source"), "--where source: write FIELD=VALUE"),
-        (("search", "farm.yaml", "x", "--where", "{field: x, equal: 3}"), "--where.equal: Extra inputs"),
+        (("search", "farm.yaml", "x", "--where", "{field: x, equal: 3}"), "--where.equal: unknown key, did you mean 'equals'?"),
         (("search", "farm.yaml", "x", "--where", "{field: x"), "not valid YAML"),
         (("search", "farm.yaml", "x", "--k", "0"), "--k"),
         (("build", "bare.yaml"), "bare.yaml: the file has no section 'index'"),

@@ -304,8 +304,8 @@ def test_a_report_survives_json_and_reads_well():
     report.note("said once")
     assert IngestReport.from_dict(json.loads(json.dumps(asdict(report)))) == report
     assert str(report) == (
-        "3 files, 2 documents, 30 pages (4 pages without text), 2 tables, 1 figures, 40 passages in 1.2 s\n"
-        "1 files had been read by an interrupted build\n"
+        "3 files, 2 documents, 30 pages (4 without text), 2 tables, 1 figure, 40 passages in 1.2 s\n"
+        "1 file had been read by an interrupted build\n"
         "said once\n"
         "no text in a.pdf: pages 3-5, 9\n"
         "skipped b.pdf: the file is empty"

@@ -73,11 +73,11 @@ def test_what_matters_to_queries_only_needs_no_rebuild(ready, make):
 def test_changed_new_and_gone_files(make, write_rows, tmp_path):
     prepare(make(documents=("*.jsonl",)))
     write_rows(TEXTS | {"new": "Something else."})
-    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 files changed",)
+    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 file changed",)
     write_rows({"more": "Yet another row."}, "more.jsonl")
-    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 files new",)
+    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 file new",)
     (tmp_path / "more.jsonl").unlink()
-    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 files gone",)
+    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 file gone",)
 
 
 def test_a_touched_file_is_no_change(make, tmp_path):
