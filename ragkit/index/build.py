@@ -261,6 +261,8 @@ def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, 
     ingest.seconds = time.monotonic() - begun if base is None else 0.0
     kept = _pack(work) if base else None
     with closing(PassageStore(work / PASSAGES)) as store:
+        if not store.passages and not (plan.files or plan.loaders):
+            raise InputError("an index keeps one document at least: add others before the last one is deleted")
         if not store.passages:
             raise InputError(f"the documents hold no text to index\n{ingest}")
         build = _place(plan, base, store, work)

@@ -336,3 +336,13 @@ def test_names_that_are_no_names(tmp_path):
     assert sorted(document.passages[0].metadata["source"] for document in found) == sorted(
         name.replace("\udcff", "\ufffd") for name in names
     )
+
+
+def test_unknown_formats_do_not_hide_what_could_not_be_read():
+    report = IngestReport(files=31)
+    for number in range(30):
+        report.skip(f"a{number}.png", "unknown format '.png' (known: ...)")
+    report.skip("z.pdf", "encrypted: it needs a password")
+    lines = str(report).splitlines()
+    assert lines[1] == "skipped z.pdf: encrypted: it needs a password"
+    assert len(lines) == 8 and lines[-1] == "skipped 25 more files of unknown formats"
