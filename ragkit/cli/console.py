@@ -61,6 +61,7 @@ class ProgressBars:
         )
         self._tasks: dict[str, TaskID] = {}
         self._printed: dict[str, float] = {}
+        self._finished: set[str] = set()
         self._lock = threading.Lock()
 
     def __call__(self, step: str, done: int, total: int) -> None:
@@ -79,6 +80,12 @@ class ProgressBars:
     def _print(self, step: str, done: int, total: int) -> None:
         now = time.monotonic()
         last = self._printed.setdefault(step, now)
+        if done < total:
+            self._finished.discard(step)
+        elif step in self._finished:
+            return
+        else:
+            self._finished.add(step)
         if done == total or now - last >= _SECONDS_BETWEEN_LINES:
             self._printed[step] = now
             errors.print(f"{step}: {done:,} of {total:,}", markup=False)

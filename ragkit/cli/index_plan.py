@@ -48,11 +48,12 @@ def show_plan(index: "LocalIndex", passages: int | None, dimension: int | None) 
 
 def _table(rows: "list[PlanRow]", passages: int, dimension: int) -> Table:
     table = Table(
-        title=f"{passages:,} passages, {dimension} dimensions", title_justify="left", box=None, pad_edge=False
-    )
+        title=f"{passages:,} passages, {dimension} dimensions", title_justify="left", box=None, pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )  # fmt: skip
     table.add_column("factory", no_wrap=True)
-    for column in ("RAM", "RAM to build", "VRAM", "disk", "recall@10"):
-        table.add_column(column, justify="right")
+    for column in ("RAM", "to build", "VRAM", "disk", "recall"):
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("fits")
     for row in rows:
         search = "".join(f" {name}={value:g}" for name, value in row.search.items())

@@ -10,6 +10,9 @@ Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in points (1/72 inch) from the upper left corner of the page."""
 
 _LISTED = 20
+_FEW = 5
+
+UNKNOWN_FORMAT = "unknown format"
 
 
 class Unreadable(Exception):  # noqa: N818 - a reason that ends up in the ingest report, not an error of the run
@@ -148,17 +151,18 @@ class IngestReport:
             self.note(text)
 
     def __str__(self) -> str:
-        counts = [f"{self.files} files", f"{self.documents} documents", f"{self.pages} pages"]
-        if self.pages_without_text:
-            counts[-1] += f" ({self.pages_without_text} pages without text)"
+        counts = [counted(self.files, "file"), counted(self.documents, "document")]
+        if self.pages:
+            empty = self.pages_without_text
+            counts.append(counted(self.pages, "page") + (f" ({empty:,} without text)" if empty else ""))
         counts += [
-            f"{count} {what}"
-            for count, what in ((self.tables, "tables"), (self.figures, "figures"), (self.passages, "passages"))
+            counted(count, what)
+            for count, what in ((self.tables, "table"), (self.figures, "figure"), (self.passages, "passage"))
             if count
         ]
         lines = [", ".join(counts) + (f" in {self.seconds:.1f} s" if self.seconds else "")]
         if self.reused:
-            lines.append(f"{self.reused} files had been read by an interrupted build")
+            lines.append(f"{counted(self.reused, 'file')} had been read by an interrupted build")
         lines += self.notes
         for before, after, places in (
             ("recognised", " by OCR", self.recognised),
@@ -167,12 +171,23 @@ class IngestReport:
         ):
             listed = [f"{before} {file}: {_pages(pages)}{after}" for file, pages in places.items()]
             lines += _first(listed, f"{before} {{}} more files")
-        lines += _first([f"skipped {place}: {reason}" for place, reason in self.skipped], "skipped {} more")
+        # A folder may hold thousands of pictures: they must not push out of sight what should have been read.
+        unknown: list[str] = []
+        damaged: list[str] = []
+        for place, reason in self.skipped:
+            (unknown if reason.startswith(UNKNOWN_FORMAT) else damaged).append(f"skipped {place}: {reason}")
+        lines += _first(damaged, "skipped {} more")
+        lines += _first(unknown, "skipped {} more files of unknown formats", _FEW)
         return "\n".join(lines)
 
 
-def _first(lines: list[str], rest: str) -> list[str]:
-    return lines[:_LISTED] + ([rest.format(len(lines) - _LISTED)] if len(lines) > _LISTED else [])
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 file`, `2,000 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _first(lines: list[str], rest: str, most: int = _LISTED) -> list[str]:
+    return lines[:most] + ([rest.format(f"{len(lines) - most:,}")] if len(lines) > most else [])
 
 
 def _pages(numbers: list[int]) -> str:

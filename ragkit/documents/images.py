@@ -36,7 +36,7 @@ class Exported(NamedTuple):
     section: tuple[str, ...]
 
 
-def page_image(path: Path, page: int, dpi: int = 150, box: Box | None = None) -> bytes:
+def page_image(path: Path | str, page: int, dpi: int = 150, box: Box | None = None) -> bytes:
     """Return a page of a PDF, or a part of it, as PNG.
 
     Args:
@@ -49,13 +49,16 @@ def page_image(path: Path, page: int, dpi: int = 150, box: Box | None = None) ->
         InputError: the PDF has no such page, the box lies outside of it, or the picture would be too large.
         Unreadable: the file cannot be opened.
     """
+    path = Path(path)
     with opened(path) as pdf:
         if not 1 <= page <= pdf.page_count:
             raise InputError(f"{path}: there is no page {page} (it has {pdf.page_count})")
         return _png(pdf[page - 1], dpi, box, f"{path}, page {page}")
 
 
-def export_images(path: Path, folder: Path, dpi: int = 150, settings: PdfSettings | None = None) -> list[Exported]:
+def export_images(
+    path: Path | str, folder: Path | str, dpi: int = 150, settings: PdfSettings | None = None
+) -> list[Exported]:
     """Write the figures and the scanned pages of a PDF into a folder, as PNG and with a listing in `images.json`.
 
     Args:
@@ -68,6 +71,7 @@ def export_images(path: Path, folder: Path, dpi: int = 150, settings: PdfSetting
         Unreadable: the file cannot be opened.
     """
     reading = (settings or PdfSettings()).model_copy(update={"figures": True, "headings": True, "ocr": "off"})
+    path, folder = Path(path), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     pymupdf = need("pymupdf", "pymupdf", "reading PDF files")
     exported: list[Exported] = []

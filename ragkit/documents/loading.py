@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ragkit.documents.document import IngestReport, SourceDocument, SourceFile, Unreadable
+from ragkit.documents.document import UNKNOWN_FORMAT, IngestReport, SourceDocument, SourceFile, Unreadable
 from ragkit.documents.html import read_html
 from ragkit.documents.markdown import read_markdown
 from ragkit.documents.pdf import PdfSettings, read_pdf
@@ -24,7 +24,7 @@ READERS: dict[str, Reader] = {
     ".jsonl.gz": read_rows,
 }
 PDF = ".pdf"
-READER = 2
+READER = 3
 """Version of what the readers of text, Markdown, HTML and JSONL return; `ragkit.documents.pdf` has its own."""
 
 
@@ -75,7 +75,7 @@ def read_file(file: SourceFile, report: IngestReport, pdf: PdfSettings) -> Itera
         elif suffix in READERS:
             yield from READERS[suffix](file, report)
         else:
-            report.skip(file.id, f"unknown format '{suffix}' (known: {', '.join([PDF, *READERS])})")
+            report.skip(file.id, f"{UNKNOWN_FORMAT} '{suffix}' (known: {', '.join([PDF, *READERS])})")
     except Unreadable as reason:
         report.skip(file.id, str(reason))
     except OSError as error:

@@ -1,4 +1,8 @@
-"""JSONL: every line a document `{id, text, title?, ...}`; `.jsonl.gz` is read the same way."""
+"""JSONL: every line a document `{id, text, title?, ...}`; `.jsonl.gz` is read the same way.
+
+The rows of BEIR (`_id` in the place of `id`) and of FlashRAG (`contents` in the place of `text`: the title, a line
+break, the text) are read as they are.
+"""
 
 import gzip
 import json
@@ -9,6 +13,8 @@ from typing import Any
 
 from ragkit.documents.document import Block, IngestReport, Page, SourceDocument, SourceFile, Unreadable
 from ragkit.documents.text import clean
+
+_NAMED = 8
 
 
 def read_rows(file: SourceFile, report: IngestReport) -> Iterator[SourceDocument]:
@@ -40,16 +46,33 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _document(line: bytes, stem: str) -> SourceDocument:
     row = _parse(line)
-    identifier, text = row.pop("id", None), row.pop("text", None)
+    identifier = _take(row, "id", "_id")
     if isinstance(identifier, bool) or not isinstance(identifier, (str, int)) or identifier == "":
-        raise Unreadable("'id' is missing or not a string")
+        raise Unreadable("'id' is neither a text nor a whole number, or empty")
+    text = _take(row, "text", "contents")
     if not isinstance(text, str):
-        raise Unreadable("'text' is missing or not a string")
+        raise Unreadable("'text' is not a text")
     if not text.strip():
         raise Unreadable("'text' is empty")
     name = clean(str(identifier))
     metadata = row | {"source": stem, "document": name}
     return SourceDocument(name, (Page(None, (Block(clean(text)),)),), metadata)
+
+
+def _take(row: dict[str, Any], name: str, other: str) -> Any:
+    """Take a field out of a row by its name or by the one that BEIR or FlashRAG gives it."""
+    if name in row:
+        return row.pop(name)
+    if other not in row:
+        found = ", ".join(list(row)[:_NAMED]) + (", ..." if len(row) > _NAMED else "")
+        raise Unreadable(f"'{name}' is missing" + (f" (the row has {found})" if found else ""))
+    value = row.pop(other)
+    if other == "contents" and isinstance(value, str):
+        title, newline, text = value.strip().partition("\n")
+        if newline and "title" not in row:
+            row["title"] = title.strip().strip('"')
+            return text
+    return value
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, Unreadable
+from ragkit.documents.document import counted
 from ragkit.documents.ingest import Ingested, IngestSettings, ingest_files, ingest_loader
 from ragkit.documents.loaders import DocumentLoader
 from ragkit.engine.calls import OnProgress
@@ -66,8 +67,13 @@ class BuildReport:
     def __str__(self) -> str:
         word = "updated" if self.continued else "built"
         state = f"{word} ({'; '.join(self.reasons)})" if self.built else "up to date"
-        holes = f", {self.holes} deleted ones still take up room" if self.holes else ""
-        return f"index {state}: {self.passages} passages{holes}\n{self.ingest}"
+        holes = f", {self.holes:,} deleted still in the files" if self.holes else ""
+        lines = [f"index {state}: {counted(self.passages, 'passage')}{holes}"]
+        if self.built and self.ingest.files + self.ingest.documents:
+            lines.append(str(self.ingest))
+        elif self.ingest.skipped:
+            lines[0] += f"; {len(self.ingest.skipped):,} skipped when it was built (`ragkit index info` names them)"
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +175,7 @@ def _reasons(plan: Plan, hashes: Mapping[str, str]) -> tuple[str, ...]:
     reasons = [str(difference) for difference in differences(manifest.settings, plan.settings)]
     new, gone, changed = _changes(manifest.files, hashes)
     counts = {"new": len(new), "gone": len(gone), "changed": len(changed)}
-    reasons += [f"{count} files {state}" for state, count in counts.items() if count]
+    reasons += [f"{counted(count, 'file')} {state}" for state, count in counts.items() if count]
     return (*reasons, "loaders are asked again") if plan.reload and plan.loaders else tuple(reasons)
 
 
@@ -222,13 +228,14 @@ class _Reading:
             reused += report.reused
             writer.put_report(name, replace(report, reused=0))  # which says something of this build only
         if reused:
-            _LOG.info("%d files had been read by an interrupted build", reused)
+            _LOG.info("%s had been read by an interrupted build", counted(reused, "file"))
 
     def _ingest(self, wanted: Collection[str]) -> Iterator[Ingested]:
         plan = self._plan
         files = [file for file in plan.files if file.id in wanted]
         done = itertools.count(1)
-        self._on_progress("read", 0, len(files))
+        if files:
+            self._on_progress("read", 0, len(files))
         yield from ingest_files(
             files,
             plan.pdf,
@@ -254,9 +261,12 @@ def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, 
         write(writer)
         writer.finish()
         ingest = writer.report()
-    ingest.seconds = time.monotonic() - begun
+    # The report is of all files, also of those that an earlier build has read.
+    ingest.seconds = time.monotonic() - begun if base is None else 0.0
     kept = _pack(work) if base else None
     with closing(PassageStore(work / PASSAGES)) as store:
+        if not store.passages and not (plan.files or plan.loaders):
+            raise InputError("an index keeps one document at least: add others before the last one is deleted")
         if not store.passages:
             raise InputError(f"the documents hold no text to index\n{ingest}")
         build = _place(plan, base, store, work)
@@ -358,7 +368,8 @@ class _Part:
             kept=kept,
             on_done=lambda done: on_progress(self.name, min(done, total), total),
         )
-        on_progress(self.name, 0, total)
+        if total:
+            on_progress(self.name, 0, total)
         return dict(PARTS[self.name].build(self.settings, growth, folder))
 
 

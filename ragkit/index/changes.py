@@ -7,7 +7,7 @@ from langchain_core.documents import Document
 from ragkit.documents import Block, ChunkedDocument, Chunking, Page, SourceDocument, Unreadable, cut
 from ragkit.errors import InputError
 from ragkit.index.build import Write
-from ragkit.index.store_writer import StoreWriter
+from ragkit.index.store_writer import TAKEN, StoreWriter
 
 NO_FILE = ""
 """The file that documents without a file belong to."""
@@ -17,13 +17,19 @@ def adding(documents: Sequence[Document], chunking: Chunking, *, replace: bool =
     """Return what adds documents, or replaces the ones with their ids.
 
     Raises:
-        InputError: a document has no id. The change itself raises it for an id that is there already, for one that is
-            to be replaced and is not there, for a text that is empty, and for metadata that are no JSON; then nothing
-            is changed.
+        InputError: something is no document, or has no id or no text. The change itself raises it for an id that is
+            there already, for one that is to be replaced and is not there, and for metadata that are no JSON; then
+            nothing is changed.
     """
     for number, document in enumerate(documents, 1):
+        if not isinstance(document, Document):
+            raise InputError(
+                f"document {number} of {len(documents)} is a {type(document).__name__}, not a langchain Document"
+            )
         if not document.id:
             raise InputError(f"document {number} of {len(documents)} has no id: Document(id=..., page_content=...)")
+        if not document.page_content.strip():
+            raise InputError(f"document '{document.id}' holds no text")
 
     def write(writer: StoreWriter) -> None:
         if replace:
@@ -32,7 +38,8 @@ def adding(documents: Sequence[Document], chunking: Chunking, *, replace: bool =
             try:
                 kept = writer.put(NO_FILE, str(document.id), _cut(document, chunking))
             except Unreadable as reason:
-                raise InputError(f"document '{document.id}': {reason}") from None
+                hint = "; replace() changes it" if str(reason).endswith(TAKEN) else ""
+                raise InputError(f"document '{document.id}': {reason}{hint}") from None
             if not kept:
                 raise InputError(f"document '{document.id}' holds no text")
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, field_validator
 
 from ragkit.engine.conditions import Test
-from ragkit.errors import InputError
+from ragkit.errors import InputError, did_you_mean
 
 INDEXED_FIELDS = ("source", "document")
 """Metadata fields with an SQL index; only these names stand in SQL text, all others are bound."""
@@ -100,7 +100,11 @@ class Filter(Test):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, (place, *first["loc"])))
-            raise InputError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+            message = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                message = f"unknown key{did_you_mean(str(first['loc'][-1]), cls.model_fields)} (valid keys: "
+                message += f"{', '.join(cls.model_fields)})"
+            raise InputError(f"{where}: {message}") from None
 
 
 class _Field:

@@ -12,6 +12,7 @@ old index or the new one. The build before the current one stays for readers tha
 
 import hashlib
 import json
+import logging
 import os
 import re
 import secrets
@@ -25,10 +26,13 @@ from ragkit.documents import SourceFile
 from ragkit.errors import InputError, need
 from ragkit.index.manifest import Manifest
 
+_LOG = logging.getLogger(__name__)
+
 CURRENT = "current"
 WORK = "work"
 _LOCK, _MEMO = "lock", "files.json"
 _BUILD = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
+_PATIENCE = 1.0
 _CLOCK_TICK = 2.0
 
 
@@ -61,8 +65,17 @@ def check_folder(folder: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes from building; the operating system frees the lock when the process ends, however."""
     folder.mkdir(parents=True, exist_ok=True)
-    with need("filelock", "filelock", "building an index").FileLock(folder / _LOCK):
+    filelock = need("filelock", "filelock", "building an index")
+    lock = filelock.FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=_PATIENCE)
+    except filelock.Timeout:
+        _LOG.info("waiting for another process that builds the index in %s", folder)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def publish(folder: Path, finished: Path, manifest: Manifest) -> Path:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, model_validator
 
 from ragkit.documents import Chunking, PdfSettings, discover
+from ragkit.documents.document import counted
 from ragkit.documents.ingest import IngestSettings, reading_record
 from ragkit.documents.loaders import DocumentLoader
 from ragkit.engine.calls import LocalResource, OnProgress, Reply, Request
@@ -161,15 +162,22 @@ class LocalIndex(Index, LocalResource):
             InputError: an id is missing or there already, metadata are no JSON, the index has files or other settings.
             RagkitError: the encoder failed.
         """
-        return self._change(adding(documents, self.chunking), f"{len(documents)} documents added")
+        return self._change(adding(documents, self.chunking), f"{counted(len(documents), 'document')} added")
 
     def replace(self, documents: "Sequence[Document]") -> BuildReport:
         """Replace documents of an index without files by documents with the same ids; raises as `add` does."""
-        return self._change(adding(documents, self.chunking, replace=True), f"{len(documents)} documents replaced")
+        return self._change(
+            adding(documents, self.chunking, replace=True), f"{counted(len(documents), 'document')} replaced"
+        )
 
     def delete(self, ids: Sequence[str]) -> BuildReport:
-        """Delete documents of an index without files; raises InputError for an id that is not there."""
-        return self._change(deleting(ids), f"{len(ids)} documents deleted")
+        """Delete documents of an index without files; raises InputError for an id that is not there.
+
+        A text alone is refused, because its letters could be ids.
+        """
+        if isinstance(ids, str):
+            raise InputError(f"delete() takes a list of ids: delete(['{ids}'])")
+        return self._change(deleting(ids), f"{counted(len(ids), 'document')} deleted")
 
     def manifest(self) -> Manifest:
         """Return the manifest of the build in use; the first call settles which build that is.
@@ -241,6 +249,14 @@ class LocalIndex(Index, LocalResource):
     def fuse(self, rankings: Sequence[Documents], k: int) -> Documents:
         """Merge rankings by reciprocal rank fusion and return the best k."""
         return reciprocal_rank_fusion(rankings, self.fusion.k, k)
+
+    def count(self, where: Filter) -> int:
+        """Return how many passages a filter lets through."""
+        return int(self._passages_of_build().matching(where).sum())
+
+    def passages(self, ids: Sequence[str]) -> dict[str, Passage]:
+        """Return passages by id; unknown ids are left out."""
+        return self._passages_of_build().get(ids)
 
     def parents(self, ids: Sequence[str]) -> dict[str, Passage]:
         return self._passages_of_build().parents(ids)

@@ -17,6 +17,8 @@ from ragkit.engine.state import Passage
 from ragkit.errors import InputError
 from ragkit.index.store import INDEXES, SCHEMA
 
+TAKEN = "belongs to an earlier document"
+
 _Row = tuple[str, str, str]
 
 
@@ -159,7 +161,7 @@ class StoreWriter:
         if file != owner.file:
             self._db.execute("INSERT OR IGNORE INTO clashes VALUES (?, ?)", (loser, name))
         if not earlier:
-            raise Unreadable(f"the id '{name}' belongs to an earlier document")
+            raise Unreadable(f"the id '{name}' {TAKEN}")
 
     def _append(self, name: str, file: str, digest: bytes, passages: Sequence[_Row], parents: Sequence[_Row]) -> None:
         first, first_parent = self._position, self._parent

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
@@ -32,9 +32,11 @@ class IndexVectorStore(VectorStore):
         self._one_at_a_time = threading.Lock()
 
     async def asimilarity_search_with_score(
-        self, query: str, k: int = 4, where: Filter | None = None, **kwargs: Any
+        self, query: str, k: int = 4, where: Filter | Mapping[str, Any] | None = None, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        """Return the best k passages with their scores, of those that the filter lets through."""
+        """Return the best k passages with their scores, of those that the filter (or its mapping) lets through."""
+        if isinstance(where, Mapping):
+            where = Filter.parse(where, "where")
         if kwargs:
             raise InputError(f"the index does not know {', '.join(sorted(kwargs))}; a filter is 'where'")
         found = await self.index.search_by(self.mode, query, k, where)
@@ -52,6 +54,21 @@ class IndexVectorStore(VectorStore):
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         """Return the best k passages."""
         return [document for document, _ in self.similarity_search_with_score(query, k, **kwargs)]
+
+    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """Return passages by their ids; unknown ids are left out."""
+        found = self.index.passages(ids)
+        return [found[name] for name in ids if name in found]
+
+    def max_marginal_relevance_search(self, *args: Any, **kwargs: Any) -> list[Document]:
+        """Raise InputError: fused rankings have no vectors to compare."""
+        raise InputError("the index has no search by maximal marginal relevance: use search_type='similarity'")
+
+    def _select_relevance_score_fn(self) -> Callable[[float], float]:
+        raise InputError(
+            "the scores of the index are no relevance between 0 and 1: similarity_search_with_score gives them as "
+            "they are"
+        )
 
     def add_documents(self, documents: list[Document], **kwargs: Any) -> list[str]:
         """Add documents, each with an id, and return their ids.

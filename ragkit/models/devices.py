@@ -54,8 +54,9 @@ def check(requested: str, resolved: str) -> None:
     usable = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     kind = resolved.split(":")[0]
     if not usable[kind]:
+        meaning = "" if requested == resolved else f" means {resolved} here"
         raise InputError(
-            f"device: {requested} means {resolved} here, but the installed torch ({torch.__version__}) cannot use it: "
+            f"device: {requested}{meaning}, but the installed torch ({torch.__version__}) cannot use it: "
             "install a build of torch that can, or set device: cpu"
         )
     if kind == "cuda" and ":" in resolved and int(resolved.split(":")[1]) >= torch.cuda.device_count():

@@ -38,7 +38,7 @@ def test_build_info_and_search(farm, ragkit):
         "float32",
     ):
         assert text in info.out
-    found = ragkit("index", "search", "farm.yaml", "malted barley", "--k", "2")
+    found = ragkit("index", "search", "farm.yaml", "malted barley", "-k", "2")
     lines = found.out.splitlines()
     assert found.code == 0 and lines[0].startswith("  1  ") and "barley.txt" in lines[0] and "sparse #1" in lines[0]
     assert lines[1] == "     Barley is malted." and len(lines) == 4
@@ -54,7 +54,7 @@ def test_info_names_what_differs_and_what_was_deleted(farm, ragkit):
     assert ragkit("index", "build", "farm.yaml", *where).code == 0
     other = ragkit("index", "info", *BROKEN, *where)
     assert other.code == 0
-    assert "1 deleted ones still take up room" in other.out
+    assert "1 deleted still in the files" in other.out
     assert "other settings: index.sparse.k1: the index has 1.5, the settings say 2.0" in other.out
     assert "is searched on" not in other.out
 
@@ -76,7 +76,7 @@ def test_filters(farm, ragkit):
         assert sorted(int(line.split("[r")[1][:4]) for line in out.splitlines() if "[r" in line) == years, test
     assert ragkit(*search, "--where", "year>=2020", "--where", "year<2021").out.count("[r") == 1
     nothing = ragkit(*search, "--where", "nowhere=x")
-    assert (nothing.code, nothing.out) == (0, "nothing found\n")
+    assert (nothing.code, nothing.out) == (0, "nothing found: the filter lets no passage through\n")
 
 
 def test_a_question_with_a_filter(farm, ragkit):
@@ -98,6 +98,7 @@ def test_plan(farm, ragkit):
     assert missing.code == 2 and "build it first; or give --passages and --dimension" in missing.err
     given = ragkit("index", "plan", "farm.yaml", "--passages", "1000000", "--dimension", "384")
     assert given.code == 0 and "1,000,000 passages, 384 dimensions" in given.out and "no recall" in given.out
+    assert "…" not in given.out
     for text in ("Flat", "1.5 GB", "768.0 MB", "HNSW32", "IVF", "PQ", "yes"):
         assert text in given.out
     (farm / "docs" / "rows.jsonl").write_text(
@@ -125,7 +126,10 @@ def test_plan(farm, ragkit):
             "no words part: add 'words' to 'index' (it has dense, sparse)",
         ),
         (("search", "farm.yaml", "x", "--where", "source"), "--where source: write FIELD=VALUE"),
-        (("search", "farm.yaml", "x", "--where", "{field: x, equal: 3}"), "--where.equal: Extra inputs"),
+        (
+            ("search", "farm.yaml", "x", "--where", "{field: x, equal: 3}"),
+            "--where.equal: unknown key, did you mean 'equals'?",
+        ),
         (("search", "farm.yaml", "x", "--where", "{field: x"), "not valid YAML"),
         (("search", "farm.yaml", "x", "--k", "0"), "--k"),
         (("build", "bare.yaml"), "bare.yaml: the file has no section 'index'"),

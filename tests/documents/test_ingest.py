@@ -304,8 +304,8 @@ def test_a_report_survives_json_and_reads_well():
     report.note("said once")
     assert IngestReport.from_dict(json.loads(json.dumps(asdict(report)))) == report
     assert str(report) == (
-        "3 files, 2 documents, 30 pages (4 pages without text), 2 tables, 1 figures, 40 passages in 1.2 s\n"
-        "1 files had been read by an interrupted build\n"
+        "3 files, 2 documents, 30 pages (4 without text), 2 tables, 1 figure, 40 passages in 1.2 s\n"
+        "1 file had been read by an interrupted build\n"
         "said once\n"
         "no text in a.pdf: pages 3-5, 9\n"
         "skipped b.pdf: the file is empty"
@@ -336,3 +336,13 @@ def test_names_that_are_no_names(tmp_path):
     assert sorted(document.passages[0].metadata["source"] for document in found) == sorted(
         name.replace("\udcff", "\ufffd") for name in names
     )
+
+
+def test_unknown_formats_do_not_hide_what_could_not_be_read():
+    report = IngestReport(files=31)
+    for number in range(30):
+        report.skip(f"a{number}.png", "unknown format '.png' (known: ...)")
+    report.skip("z.pdf", "encrypted: it needs a password")
+    lines = str(report).splitlines()
+    assert lines[1] == "skipped z.pdf: encrypted: it needs a password"
+    assert len(lines) == 8 and lines[-1] == "skipped 25 more files of unknown formats"

@@ -314,12 +314,15 @@ def test_changes_that_cannot_be_made_change_nothing(tmp_path):
     index.add([of("a", "wheat")])
     before = index.fingerprint()
     for change, message in (
-        (lambda: index.add([of("b", "new"), of("a", "again")]), "'a'.*belongs to an earlier document"),
+        (lambda: index.add([of("b", "new"), of("a", "again")]), "'a'.*belongs to an earlier document; replace"),
+        (lambda: index.add([of("b", " ")]), "document 'b' holds no text"),
+        (lambda: index.add(["text"]), "document 1 of 1 is a str, not a langchain Document"),
         (lambda: index.add([Document(page_content="x")]), "document 1 of 1 has no id"),
         (lambda: index.add([of("b", "x", bad=object())]), "'b': .*cannot be stored"),
         (lambda: index.replace([of("b", "x")]), "no document 'b'"),
         (lambda: index.delete(["b", "c"]), "no document 'b' and 1 more"),
-        (lambda: index.delete(["a"]), "no text to index"),
+        (lambda: index.delete(["a"]), "keeps one document at least"),
+        (lambda: index.delete("a"), r"takes a list of ids: delete\(\['a'\]\)"),
         (lambda: index.add([of("b", " ")]), "document 'b' holds no text"),
         (lambda: index.replace([of("a", "")]), "document 'a' holds no text"),
     ):

@@ -3,6 +3,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from index_fakes import TEXTS, FakeEncoder
 from ragkit.documents import Chunking
 from ragkit.errors import InputError
 from ragkit.index import DenseSettings, FusionSettings, LocalIndex, SparseSettings
+from ragkit.index.folder import locked
 
 SCRIPT = Path(__file__).with_name("index_fakes.py")
 
@@ -73,11 +76,11 @@ def test_what_matters_to_queries_only_needs_no_rebuild(ready, make):
 def test_changed_new_and_gone_files(make, write_rows, tmp_path):
     prepare(make(documents=("*.jsonl",)))
     write_rows(TEXTS | {"new": "Something else."})
-    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 files changed",)
+    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 file changed",)
     write_rows({"more": "Yet another row."}, "more.jsonl")
-    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 files new",)
+    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 file new",)
     (tmp_path / "more.jsonl").unlink()
-    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 files gone",)
+    assert prepare(make(documents=("*.jsonl",))).reasons == ("1 file gone",)
 
 
 def test_a_touched_file_is_no_change(make, tmp_path):
@@ -133,7 +136,7 @@ def test_an_index_that_was_not_built(make):
 def test_documents_without_text(make, write_rows):
     write_rows({"a": "", "b": "  "})
     with pytest.raises(
-        InputError, match=r"hold no text to index\n1 files, 0 documents(.|\n)*rows.jsonl:1: 'text' is empty"
+        InputError, match=r"hold no text to index\n1 file, 0 documents(.|\n)*rows.jsonl:1: 'text' is empty"
     ):
         prepare(make())
 
@@ -215,3 +218,24 @@ def test_default_folder(make, monkeypatch, tmp_path):
     assert make(path=None, fusion=FusionSettings(k=60)).folder == folder
     monkeypatch.setenv("RAGKIT_HOME", str(tmp_path / "home"))
     assert make(path=None).folder == tmp_path / "home" / "indexes" / folder.name
+
+
+def test_a_second_builder_says_that_it_waits(tmp_path, caplog):
+    def wait():
+        with locked(tmp_path):
+            pass
+
+    with caplog.at_level("INFO", "ragkit"), locked(tmp_path):
+        second = threading.Thread(target=wait)
+        second.start()
+        while "waiting for another process that builds the index" not in caplog.text:
+            assert second.is_alive()
+            time.sleep(0.05)
+    second.join()
+
+
+def test_what_was_skipped_is_named_once_and_counted_afterwards(make, write_rows):
+    write_rows(TEXTS | {"empty": " "})
+    first, again = prepare(make()), prepare(make())
+    assert "'text' is empty" in str(first)
+    assert "1 skipped when it was built" in str(again) and "'text' is empty" not in str(again)

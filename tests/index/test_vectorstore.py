@@ -73,3 +73,18 @@ def test_an_index_of_files_is_read_only(ready):
     assert store.similarity_search("silo grain", 1)[0].id == "silo"
     with pytest.raises(InputError, match="come from files"):
         store.add_documents(DOCUMENTS)
+
+
+def test_filters_as_mappings_ids_and_what_is_not_offered(store):
+    where = {"field": "kind", "equals": "disease"}
+    (found,) = store.similarity_search("grain silo wheat", where=where)
+    assert found.id == "rust"
+    with pytest.raises(InputError, match=r"where.feld: unknown key, did you mean 'field'\?"):
+        store.similarity_search("wheat", where={"feld": "kind", "equals": "x"})
+    assert [passage.id for passage in store.get_by_ids(["rust", "no such", "silo"])] == ["rust", "silo"]
+    with pytest.raises(InputError, match="maximal marginal relevance"):
+        store.as_retriever(search_type="mmr").invoke("wheat")
+    with pytest.raises(InputError, match="no relevance between 0 and 1"):
+        store.similarity_search_with_relevance_scores("wheat")
+    with pytest.raises(InputError, match="takes a list of ids"):
+        store.delete("ab")

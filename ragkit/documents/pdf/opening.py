@@ -33,7 +33,9 @@ def opened(path: Path) -> Iterator[Any]:
                 if pdf.needs_pass:
                     raise Unreadable("encrypted: it needs a password")
                 if pdf.page_count == 0:
-                    raise Unreadable("it has no pages")
+                    raise Unreadable(
+                        "it has no pages" + (" that can be found: the file is damaged" if pdf.is_repaired else "")
+                    )
                 yield pdf
         except failures(pymupdf) as error:
             # MuPDF names the file with its folders here, and nothing else.

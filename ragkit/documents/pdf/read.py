@@ -45,7 +45,7 @@ def read_pdf(file: SourceFile, report: IngestReport, settings: PdfSettings = _DE
             report.no_text(file.id, number)
     if not filled:
         hint = f" (scanned images: {why_not(settings)})" if file.id in report.scanned else ""
-        raise Unreadable(f"no text on any of its {count} pages{hint}")
+        raise Unreadable(f"no text on {'its only page' if count == 1 else f'any of its {count} pages'}{hint}")
     metadata = {"source": file.id, "document": file.id} | ({"title": " ".join(title.split())} if title else {})
     yield SourceDocument(file.id, filled, metadata)
 

@@ -106,7 +106,7 @@ def _parts_do_not_fit(factory: str, dimension: int) -> bool:
 def _too_few(factory: str, vectors: int, centroids: int) -> str:
     cells = max(1, vectors // _ADVISED)
     return (
-        f"index.dense.factory '{factory}' needs at least {centroids} clusters' worth of vectors to train on, one for "
-        f"each, better {_ADVISED * centroids}; there are {vectors}. Flat, SQfp16 and HNSW32 fit any number, "
+        f"index.dense.factory '{factory}' needs at least {centroids} vectors to train on, one for each of its "
+        f"centroids, better {_ADVISED * centroids}; there are {vectors}. Flat, SQfp16 and HNSW32 fit any number, "
         f"'IVF{cells},Flat' fits this one"
     )

@@ -1,6 +1,6 @@
 """The settings of BM25, as the YAML spells them."""
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,8 @@ Stopwords = Literal[
     "chinese", "danish", "dutch", "english", "english_plus", "french", "german", "italian", "korean", "norwegian",
     "portuguese", "russian", "spanish", "swedish", "turkish",
 ]  # fmt: skip
+
+_OTHER_LANGUAGES = frozenset(get_args(Stemmer)) - {"english", "porter"}
 
 REFERENCES = {"robertson": "BM25Okapi", "bm25l": "BM25L", "bm25+": "BM25Plus"}
 """The class of rank-bm25 that stands for a variant."""
@@ -42,7 +44,10 @@ class SparseSettings(PartSettings):
 
     method: Bm25Method = Field("lucene", description="The variant of BM25.")
     stemmer: Stemmer | None = Field("english", description="A Snowball stemmer; null leaves words as they are.")
-    stopwords: Stopwords | None = Field("english", description="A list of words to leave out; null keeps all.")
+    stopwords: Stopwords | None = Field(
+        "english",
+        description="A list of words to leave out; null keeps all. By default that of the stemmer's language, if any.",
+    )
     fold_accents: bool = Field(True, description="Whether Latin letters match with and without accents.")
     k1: float = Field(1.5, ge=0, le=10, allow_inf_nan=False, description="How slowly repeated words saturate.")
     b: float = Field(0.75, ge=0, le=1, description="How far long passages are held back, from 0 to 1.")
@@ -50,6 +55,15 @@ class SparseSettings(PartSettings):
     engine: Engine = Field(
         "bm25s", description="What searches; rank-bm25 is slow and in memory, to check robertson, bm25l or bm25+."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stopwords_of_the_stemmer(cls, settings: Any) -> Any:
+        # English words such as "die", "war" and "man" mean something in German, and "der" does not in English.
+        if isinstance(settings, dict) and "stopwords" not in settings and settings.get("stemmer") in _OTHER_LANGUAGES:
+            language = settings["stemmer"]
+            return settings | {"stopwords": language if language in get_args(Stopwords) else None}
+        return settings
 
     @model_validator(mode="after")
     def _engine_has_the_method(self) -> Self:

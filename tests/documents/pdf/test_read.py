@@ -76,7 +76,7 @@ def test_pages_without_text_are_counted(tmp_path):
     (document,), report = read(path)
     assert [page.number for page in document.pages] == [2]
     assert report.pages_without_text == 2
-    assert "2 pages without text" in str(report)
+    assert "3 pages (2 without text)" in str(report)
 
 
 def test_a_scanned_document_is_reported(tmp_path):

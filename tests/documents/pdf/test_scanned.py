@@ -27,7 +27,7 @@ def test_a_scanned_page_is_reported(tmp_path):
 def test_a_document_of_scans_says_what_to_do(tmp_path, monkeypatch, extra):
     monkeypatch.setattr(scanned, "_language_data", lambda language: None)
     path, report = scan(tmp_path, text_page=False), IngestReport()
-    with pytest.raises(Unreadable, match=r"no text on any of its 1 pages .*install Tesseract with the language 'deu'"):
+    with pytest.raises(Unreadable, match=r"no text on its only page .*install Tesseract with the language 'deu'"):
         list(read_pdf(SourceFile(path, "scan.pdf"), report, PdfSettings(language="deu", **extra)))
     assert report.scanned == {"scan.pdf": [1]}
 

@@ -94,3 +94,19 @@ def test_every_stemmer_exists(language):
 @pytest.mark.parametrize("language", typing.get_args(Stopwords))
 def test_every_list_of_stopwords_exists(language):
     assert Analyser(SparseSettings(stemmer=None, stopwords=language))("plants the") in (["plants"], ["plants", "the"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "stopwords"),
+    [
+        ({}, "english"),
+        ({"stemmer": None}, "english"),
+        ({"stemmer": "porter"}, "english"),
+        ({"stemmer": "german"}, "german"),
+        ({"stemmer": "tamil"}, None),
+        ({"stemmer": "german", "stopwords": "english"}, "english"),
+        ({"stemmer": "german", "stopwords": None}, None),
+    ],
+)
+def test_stop_words_are_of_the_stemmers_language_unless_they_are_named(settings, stopwords):
+    assert SparseSettings(**settings).stopwords == stopwords
