@@ -20,6 +20,8 @@ from ragkit.errors import InputError
 _LOG = logging.getLogger(__name__)
 
 LOCK_FILE = "run.lock.yaml"
+PREDICTIONS = "predictions.jsonl"
+TRACE = "trace.jsonl"
 PASSAGES = "passages.jsonl"
 
 
@@ -71,13 +73,13 @@ class RunFolder:
                 )
         else:
             replace_file(lock_file, yaml.safe_dump(self.lock, sort_keys=False, allow_unicode=True, width=120))
-        for name in ("predictions.jsonl", "trace.jsonl", PASSAGES):
+        for name in (PREDICTIONS, TRACE, PASSAGES):
             trim(self.path / name)
-        kept = [row for row in read_lines(self.path / "predictions.jsonl") if row["error"] is None]
+        kept = [row for row in read_lines(self.path / PREDICTIONS) if row["error"] is None]
         self.finished = {row["id"]: dump_line(row) for row in kept}
-        replace_file(self.path / "predictions.jsonl", b"".join(self.finished.values()))
-        self._predictions = self._append_to("predictions.jsonl")
-        self._trace = self._append_to("trace.jsonl")
+        replace_file(self.path / PREDICTIONS, b"".join(self.finished.values()))
+        self._predictions = self._append_to(PREDICTIONS)
+        self._trace = self._append_to(TRACE)
         self._texts = {row["id"] for row in read_lines(self.path / PASSAGES)}
         self._passages = self._append_to(PASSAGES)
 
@@ -113,7 +115,7 @@ class RunFolder:
         self._predictions.close()
         self._passages.close()
         lines = [self.finished[question_id] for question_id in ids]
-        replace_file(self.path / "predictions.jsonl", b"".join(lines))
+        replace_file(self.path / PREDICTIONS, b"".join(lines))
         return [json.loads(line) for line in lines]
 
 

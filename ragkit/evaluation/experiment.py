@@ -111,6 +111,9 @@ def run_experiment(
         pipeline.settings.questions if questions is None else questions,
         pipeline.settings.limit if limit is None else limit,
     )
+    judges = cast("dict[str, Judge]", pipeline.settings.judges)
+    for judge in judges.values():
+        judge.prepare(asked)
     pipeline.prepare(report)
     lock = mask_secrets(make_lock(pipeline, origin) | ({"oracle": list(oracle)} if oracle else {}))
     swapped = with_oracle(pipeline, oracle, asked) if oracle else None

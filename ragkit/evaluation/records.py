@@ -9,14 +9,14 @@ from typing import Any, cast
 import yaml
 
 from ragkit.engine.jsonl import dump_line
-from ragkit.engine.run_folder import LOCK_FILE, read_lines, replace_file
+from ragkit.engine.run_folder import LOCK_FILE, PREDICTIONS, read_lines, replace_file
 from ragkit.errors import InputError
 from ragkit.evaluation.funnel import Funnel
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question, read_questions
 from ragkit.evaluation.summary import Summary
 
-QUESTIONS, PREDICTIONS = "questions.jsonl", "predictions.jsonl"
+QUESTIONS = "questions.jsonl"
 SCORES, METRICS, FUNNEL = "scores.jsonl", "metrics.json", "funnel.json"
 
 

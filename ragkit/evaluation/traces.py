@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ragkit.engine.run_folder import read_lines
+from ragkit.engine.run_folder import TRACE, read_lines
 from ragkit.evaluation.prediction import RankedPassage
-
-TRACE = "trace.jsonl"
 
 
 class StageEvent(NamedTuple):

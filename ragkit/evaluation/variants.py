@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from ragkit.engine.calls import OnProgress
 from ragkit.errors import InputError, did_you_mean
@@ -11,6 +12,7 @@ from ragkit.evaluation.ablation import grid, parse_sweep, split, without_each
 from ragkit.evaluation.compare import Scores
 from ragkit.evaluation.datasets import load_questions
 from ragkit.evaluation.experiment import run_experiment
+from ragkit.evaluation.judges import Judge, quality_figures
 from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.oracle import chosen_steps
 from ragkit.evaluation.questions import Question
@@ -181,7 +183,8 @@ def _check_selection(plan: Plan, pipeline: Pipeline) -> None:
     if not plan.sweeps:
         raise InputError("--select chooses a point of a --sweep, but there is none")
     metrics = pipeline.settings.metrics
-    quality = [*(name for name in metrics if parse_metric(name).needs), *pipeline.settings.judges]
+    judges = cast("dict[str, Judge]", pipeline.settings.judges)
+    quality = [*(name for name in metrics if parse_metric(name).needs), *quality_figures(judges, pipeline.models)]
     if plan.select in metrics and plan.select not in quality:
         raise InputError(f"--select {plan.select}: choose by a metric of quality, not by a cost")
     if plan.select not in quality:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ragkit.engine.jsonl import dump_line
-from ragkit.engine.run_folder import PASSAGES, read_lines
+from ragkit.engine.run_folder import PASSAGES, TRACE, read_lines
 from ragkit.errors import InputError
 from ragkit.evaluation.prediction import PredictionRow, align
 from ragkit.evaluation.questions import Question
@@ -94,7 +94,7 @@ def tell_question(folder: Path, identifier: str) -> ToldQuestion:
     return ToldQuestion(
         question=run.questions[position],
         row=row,
-        story=tell(row, _trace(folder / "trace.jsonl", identifier), texts),
+        story=tell(row, _trace(folder / TRACE, identifier), texts),
         texts=texts,
         scores={name: values[position] for name, values in run.summary.scores.items()},
         judgements=judgements_of(folder).get(identifier, []),
