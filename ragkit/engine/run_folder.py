@@ -11,7 +11,7 @@ from typing import IO, Any, Self
 import yaml
 
 from ragkit.engine.calls import QuestionContext
-from ragkit.engine.jsonl import dump_line
+from ragkit.engine.jsonl import dump_line, load_line
 from ragkit.engine.run import Prediction, passage_row
 from ragkit.engine.state import Passage
 from ragkit.engine.trace import Trace, to_jsonable
@@ -116,7 +116,7 @@ class RunFolder:
         self._passages.close()
         lines = [self.finished[question_id] for question_id in ids]
         replace_file(self.path / PREDICTIONS, b"".join(lines))
-        return [json.loads(line) for line in lines]
+        return [load_line(line) for line in lines]
 
 
 def trim(path: Path) -> None:
@@ -134,7 +134,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                yield json.loads(line)
+                yield load_line(line)
             except ValueError as error:
                 _LOG.warning("%s:%d: the line is damaged (%s); its question is run again", path, number, error)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ragkit.engine.jsonl import dump_line
+from ragkit.engine.jsonl import dump_line, load_line
 from ragkit.engine.run_folder import PASSAGES, TRACE, read_lines
 from ragkit.errors import InputError
 from ragkit.evaluation.prediction import PredictionRow, align
@@ -119,4 +119,4 @@ def _trace(path: Path, identifier: str) -> dict[str, Any] | None:
         for line in file:
             if line.startswith(start):
                 found = line
-    return cast("dict[str, Any]", json.loads(found)) if found else None
+    return cast("dict[str, Any]", load_line(found)) if found else None
