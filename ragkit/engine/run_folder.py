@@ -4,7 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -137,6 +137,23 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield load_line(line)
             except ValueError as error:
                 _LOG.warning("%s:%d: the line is damaged (%s); its question is run again", path, number, error)
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Say of a file that is read inside and is not of the form that this version writes, what to do about it.
+
+    Raises:
+        InputError: something that should be in it is missing or of another kind.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
+        raise InputError(
+            f"{path}: written by another version of ragkit, or damaged ({what}); run the pipeline again into another "
+            "folder with --out: what was answered before comes from the cache"
+        ) from error
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
