@@ -11,7 +11,6 @@ from pydantic import Field
 from ragkit.config.build import Builder
 from ragkit.config.messages import show
 from ragkit.config.problems import ConfigError
-from ragkit.config.settings import MetricName
 from ragkit.config.source import Source, read_source
 from ragkit.documents import discover
 from ragkit.engine.calls import OnProgress
@@ -26,6 +25,7 @@ from ragkit.evaluation.questions import Question
 from ragkit.evaluation.table import Row, Table, make_row, with_differences
 from ragkit.evaluation.variants import folder_name, oracle_notes
 from ragkit.pipeline import Pipeline
+from ragkit.settings import MetricName
 
 SECTIONS = ("name", "metrics", "limit", "pipelines", "oracles", "sets")
 
