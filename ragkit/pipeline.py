@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from ragkit.config.settings import RunSettings
 from ragkit.engine.cache import CallCache
 from ragkit.engine.calls import OnProgress, Resource
 from ragkit.engine.controls import with_unique_ids
@@ -17,6 +16,7 @@ from ragkit.engine.stage import Stage
 from ragkit.engine.state import INITIAL_FIELDS
 from ragkit.errors import InputError, RagkitError
 from ragkit.paths import project_dir
+from ragkit.settings import RunSettings
 
 if TYPE_CHECKING:
     from ragkit.evaluation.experiment import Experiment

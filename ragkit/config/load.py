@@ -9,7 +9,6 @@ from ragkit.config.build import Builder
 from ragkit.config.messages import show
 from ragkit.config.overrides import apply_overrides
 from ragkit.config.problems import ConfigError, Path
-from ragkit.config.settings import RunSettings
 from ragkit.config.source import Source, read_source
 from ragkit.engine import registry
 from ragkit.engine.calls import Resource
@@ -19,6 +18,7 @@ from ragkit.engine.state import INITIAL_FIELDS, State
 from ragkit.engine.trace import Trace
 from ragkit.errors import InputError, did_you_mean
 from ragkit.pipeline import Pipeline
+from ragkit.settings import RunSettings
 
 SECTIONS = ("name", "models", "index", "pipeline", "run")
 _STEP = "'- answer.read: {model: reader}'"

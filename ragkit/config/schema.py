@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
-from ragkit.config.settings import RunSettings
 from ragkit.engine import registry
 from ragkit.engine.calls import Resource
 from ragkit.engine.component import Component
 from ragkit.engine.controls import CONTROLS
 from ragkit.engine.nodes import Node
+from ragkit.settings import RunSettings
 
 
 class _Generator(GenerateJsonSchema):

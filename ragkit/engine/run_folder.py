@@ -4,14 +4,14 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
 
 import yaml
 
 from ragkit.engine.calls import QuestionContext
-from ragkit.engine.jsonl import dump_line
+from ragkit.engine.jsonl import dump_line, load_line
 from ragkit.engine.run import Prediction, passage_row
 from ragkit.engine.state import Passage
 from ragkit.engine.trace import Trace, to_jsonable
@@ -20,6 +20,8 @@ from ragkit.errors import InputError
 _LOG = logging.getLogger(__name__)
 
 LOCK_FILE = "run.lock.yaml"
+PREDICTIONS = "predictions.jsonl"
+TRACE = "trace.jsonl"
 PASSAGES = "passages.jsonl"
 
 
@@ -71,13 +73,13 @@ class RunFolder:
                 )
         else:
             replace_file(lock_file, yaml.safe_dump(self.lock, sort_keys=False, allow_unicode=True, width=120))
-        for name in ("predictions.jsonl", "trace.jsonl", PASSAGES):
+        for name in (PREDICTIONS, TRACE, PASSAGES):
             trim(self.path / name)
-        kept = [row for row in read_lines(self.path / "predictions.jsonl") if row["error"] is None]
+        kept = [row for row in read_lines(self.path / PREDICTIONS) if row["error"] is None]
         self.finished = {row["id"]: dump_line(row) for row in kept}
-        replace_file(self.path / "predictions.jsonl", b"".join(self.finished.values()))
-        self._predictions = self._append_to("predictions.jsonl")
-        self._trace = self._append_to("trace.jsonl")
+        replace_file(self.path / PREDICTIONS, b"".join(self.finished.values()))
+        self._predictions = self._append_to(PREDICTIONS)
+        self._trace = self._append_to(TRACE)
         self._texts = {row["id"] for row in read_lines(self.path / PASSAGES)}
         self._passages = self._append_to(PASSAGES)
 
@@ -113,8 +115,8 @@ class RunFolder:
         self._predictions.close()
         self._passages.close()
         lines = [self.finished[question_id] for question_id in ids]
-        replace_file(self.path / "predictions.jsonl", b"".join(lines))
-        return [json.loads(line) for line in lines]
+        replace_file(self.path / PREDICTIONS, b"".join(lines))
+        return [load_line(line) for line in lines]
 
 
 def trim(path: Path) -> None:
@@ -132,9 +134,26 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                yield json.loads(line)
+                yield load_line(line)
             except ValueError as error:
                 _LOG.warning("%s:%d: the line is damaged (%s); its question is run again", path, number, error)
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Say of a file that is read inside and is not of the form that this version writes, what to do about it.
+
+    Raises:
+        InputError: something that should be in it is missing or of another kind.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
+        raise InputError(
+            f"{path}: written by another version of ragkit, or damaged ({what}); run the pipeline again into another "
+            "folder with --out: what was answered before comes from the cache"
+        ) from error
 
 
 def replace_file(path: Path, content: str | bytes) -> None:

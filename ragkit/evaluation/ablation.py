@@ -107,9 +107,10 @@ def _shown(value: object) -> str:
 
 
 def split(questions: Sequence[Question], share: float) -> tuple[list[Question], list[Question]]:
-    """Divide questions into those for choosing settings and those for reporting, by a hash of their ids.
+    """Divide questions into those for choosing settings and those for reporting, by a hash of their texts.
 
-    A question falls on the same side in every run and with every other question beside it.
+    A question falls on the same side in every run and with every other question beside it, and so does the same
+    question under another id.
 
     Raises:
         InputError: the share is not between 0 and 1, or one side is empty.
@@ -118,7 +119,7 @@ def split(questions: Sequence[Question], share: float) -> tuple[list[Question], 
         raise InputError(f"--validation {share}: a share lies between 0 and 1")
 
     def chosen(question: Question) -> bool:
-        digest = hashlib.sha256(question.id.encode()).digest()
+        digest = hashlib.sha256(question.question.encode("utf-8", "surrogatepass")).digest()
         return int.from_bytes(digest[:8]) < share * 2**64
 
     validation = [question for question in questions if chosen(question)]

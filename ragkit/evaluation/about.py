@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from ragkit.engine.run_folder import replace_file
+from ragkit.engine.run_folder import replace_file, understood
 
 ABOUT = "about.json"
 
@@ -29,10 +29,15 @@ class About:
 
     @classmethod
     def begin(cls, folder: Path) -> Self:
-        """Return what earlier starts left in a run's folder, or a new one, which is written down at once."""
+        """Return what earlier starts left in a run's folder, or a new one, which is written down at once.
+
+        Raises:
+            InputError: what is there is of another version.
+        """
         path = folder / ABOUT
         if path.exists():
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            with understood(path):
+                return cls(**json.loads(path.read_text(encoding="utf-8")))
         about = cls(datetime.now(UTC).astimezone().isoformat(timespec="seconds"))
         about.write(folder)
         return about

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Self
 
 from ragkit.engine.calls import Resource
@@ -22,10 +23,19 @@ def document_of(gold: str) -> str:
     return _PIECE.sub("", gold)
 
 
-def holds_answer(text: str, answers: Iterable[str]) -> bool:
-    """Say whether a text holds a gold answer as whole words, after the normalisation of the `em` metric."""
-    words = f" {normalise(text)} "
-    return any(gold and f" {gold} " in words for gold in map(normalise, answers))
+def holds_answer(texts: Iterable[str], answers: Iterable[str]) -> bool:
+    """Say whether texts, read one after the other, hold a gold answer as whole words, normalised as by `em`."""
+    golds = [gold for gold in map(normalise, answers) if gold]
+    if not golds:
+        return False
+    words = f" {' '.join(filter(None, map(_words, texts)))} "
+    return any(f" {gold} " in words for gold in golds)
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str) -> str:
+    """Return a passage normalised; the same passages come with many questions."""
+    return normalise(text)
 
 
 class Evidence:

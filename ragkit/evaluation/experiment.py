@@ -1,8 +1,6 @@
 """Batch QA evaluation: questions through a pipeline into a run folder, with scores and a report."""
 
 import hashlib
-import importlib.metadata
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +10,6 @@ from typing import Any, cast
 
 from ragkit.engine.cache import CallCache
 from ragkit.engine.calls import OnProgress, QuestionContext
-from ragkit.engine.component import Component
-from ragkit.engine.controls import steps_of
 from ragkit.engine.jsonl import dump_line
 from ragkit.engine.memory import Memory
 from ragkit.engine.run import Asked, Prediction, parts
@@ -25,6 +21,7 @@ from ragkit.evaluation.datasets import load_questions
 from ragkit.evaluation.evidence import Evidence
 from ragkit.evaluation.funnel import Funnel, funnel
 from ragkit.evaluation.judges import Judge, Judging, run_judges
+from ragkit.evaluation.lock import make_lock
 from ragkit.evaluation.metrics import Metric, parse_metric
 from ragkit.evaluation.oracle import Oracle, with_oracle
 from ragkit.evaluation.prediction import PredictionRow
@@ -34,14 +31,9 @@ from ragkit.evaluation.report import write_report
 from ragkit.evaluation.report.texts import keep_texts
 from ragkit.evaluation.summary import Summary, summarise
 from ragkit.evaluation.traces import Calls, count_calls, read_traces
-from ragkit.index import LocalIndex
 from ragkit.models.secrets import mask_secrets
 from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
-
-_NOT_IN_RESULTS = ("cache", "in_flight", "questions", "limit")
-"""Settings that a run may change when it is resumed: they alter no prediction, or are recorded otherwise."""
-_PACKAGES = ("ragkit", "torch", "transformers", "sentence-transformers", "faiss-gpu", "faiss-cpu", "bm25s", "pymupdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +103,9 @@ def run_experiment(
         pipeline.settings.questions if questions is None else questions,
         pipeline.settings.limit if limit is None else limit,
     )
+    judges = cast("dict[str, Judge]", pipeline.settings.judges)
+    for judge in judges.values():
+        judge.prepare(asked)
     pipeline.prepare(report)
     lock = mask_secrets(make_lock(pipeline, origin) | ({"oracle": list(oracle)} if oracle else {}))
     swapped = with_oracle(pipeline, oracle, asked) if oracle else None
@@ -234,61 +229,3 @@ def _new_folder(name: str) -> Path:
             folder = Path("runs") / name / f"{stamp}_{number}"
         else:
             return folder
-
-
-def _parts_in_words(pipeline: Pipeline) -> list[dict[str, str]]:
-    """Return the settings of a pipeline that YAML cannot express; functions by their code."""
-
-    def words(value: Any) -> str:
-        code = getattr(value, "__code__", None)
-        if code is not None:
-            return f"{value.__qualname__} {hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()}"
-        return type(value).__qualname__ if isinstance(value, Component) else repr(value)
-
-    found: list[Component] = [*steps_of(pipeline.nodes), *parts(pipeline.nodes), pipeline.settings]
-    return [
-        {"type": type(part).__qualname__}
-        | {name: words(getattr(part, name)) for name, field in type(part).model_fields.items() if not field.exclude}
-        for part in found
-    ]
-
-
-def make_lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything that the results depend on, every default written out."""
-    from ragkit.config.dump import to_data
-    from ragkit.prompts import prompt_file
-
-    try:
-        data = to_data(pipeline, defaults=True)
-    except InputError as error:  # parts that exist in Python only
-        data = {"name": pipeline.name, "python_only": str(error), "parts": _parts_in_words(pipeline)}
-    prompts = {
-        name: hashlib.sha256(prompt_file(name).read_bytes()).hexdigest()
-        for part in parts([*pipeline.nodes, *pipeline.settings.judges.values()])
-        if isinstance(name := getattr(part, "prompt", None), str)
-    }
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    used = pipeline.resources  # a model that is only declared need not be there
-    fingerprints = {
-        name: model.fingerprint() for name, model in pipeline.models.items() if any(model is part for part in used)
-    }
-    if pipeline.index is not None:
-        fingerprints["index"] = pipeline.index.fingerprint()
-    devices: dict[str, str] = {}
-    if isinstance(pipeline.index, LocalIndex):
-        pipeline.index.ensure_open()
-        devices = pipeline.index.devices
-    run = {key: value for key, value in data.get("run", {}).items() if key not in _NOT_IN_RESULTS}
-    return data | {
-        "run": run,
-        "questions": dict(questions),
-        "fingerprints": fingerprints,
-        "devices": devices,
-        "prompts": prompts,
-        "versions": {"python": platform.python_version()} | versions,
-    }

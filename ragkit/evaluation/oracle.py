@@ -166,7 +166,7 @@ class _Gold:
         # costs as little as it can.
         ids = sorted(dict.fromkeys(question.supporting_ids), key=lambda gold: -question.relevance.get(gold, 1))
         units = [
-            sorted(found.get(gold, ()), key=lambda p: not holds_answer(p.page_content, question.answers))
+            sorted(found.get(gold, ()), key=lambda p: not holds_answer([p.page_content], question.answers))
             for gold in ids
         ]
         turns = chain.from_iterable(zip_longest(*units))
@@ -186,7 +186,7 @@ class _Gold:
         held = {gold for passage in passages for gold in self.in_passage(passage)}
         if self.ids and held == self.ids:
             return True
-        return any(holds_answer(passage.page_content, self.question.answers) for passage in passages)
+        return any(holds_answer([passage.page_content], self.question.answers) for passage in passages)
 
 
 class _Perfect(Stage):
@@ -261,7 +261,7 @@ async def _read(stage: Stage, gold: _Gold, values: Values) -> Values:
     others = {} if {"answer", "citations"} >= set(stage.writes) else await _original(stage, values)
     answer = question.answers[0] if question.answerable else None
     cited = [p for p in passages if gold.in_passage(p)] or [
-        p for p in passages if holds_answer(p.page_content, question.answers)
+        p for p in passages if holds_answer([p.page_content], question.answers)
     ][:1]
     citations = tuple(cite(passage) for passage in cited) if answer is not None else ()
     return {**others, "answer": answer} | ({"citations": citations} if "citations" in stage.writes else {})

@@ -9,14 +9,14 @@ from typing import Any, cast
 import yaml
 
 from ragkit.engine.jsonl import dump_line
-from ragkit.engine.run_folder import LOCK_FILE, read_lines, replace_file
+from ragkit.engine.run_folder import LOCK_FILE, PREDICTIONS, read_lines, replace_file, understood
 from ragkit.errors import InputError
 from ragkit.evaluation.funnel import Funnel
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question, read_questions
 from ragkit.evaluation.summary import Summary
 
-QUESTIONS, PREDICTIONS = "questions.jsonl", "predictions.jsonl"
+QUESTIONS = "questions.jsonl"
 SCORES, METRICS, FUNNEL = "scores.jsonl", "metrics.json", "funnel.json"
 
 
@@ -78,18 +78,21 @@ def read_run(folder: Path) -> FinishedRun:
     check_finished(folder)
     rows = list(read_lines(folder / SCORES))
     questions = read_questions(folder / QUESTIONS)
-    if [row.pop("id") for row in rows] != [question.id for question in questions]:
-        raise InputError(f"{folder}: {SCORES} and {QUESTIONS} hold different questions; run it again")
-    metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-    names = list(metrics["metrics"])
-    return FinishedRun(
-        name=str(folder),
-        lock=read_lock(folder),
-        questions=questions,
-        scores={name: [row.get(name) for row in rows] for name in names},
-        quality=tuple(metrics["quality"]),
-        failures=metrics["failures"],
-    )
+    with understood(folder / SCORES):
+        if [row.pop("id") for row in rows] != [question.id for question in questions]:
+            raise InputError(f"{folder}: {SCORES} and {QUESTIONS} hold different questions; run it again")
+        # Figures that are no mean over questions are not in here: single questions have no value of them.
+        scores = {name: [row[name] for row in rows] for name in rows[0]}
+    with understood(folder / METRICS):
+        metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+        return FinishedRun(
+            name=str(folder),
+            lock=read_lock(folder),
+            questions=questions,
+            scores=scores,
+            quality=tuple(metrics["quality"]),
+            failures=metrics["failures"],
+        )
 
 
 def check_finished(folder: Path) -> None:
@@ -102,7 +105,10 @@ def check_finished(folder: Path) -> None:
         raise InputError(f"{folder}: holds no run (there is no {LOCK_FILE})")
     missing = [name for name in (QUESTIONS, SCORES, METRICS) if not (folder / name).is_file()]
     if missing:
-        raise InputError(f"{folder}: the run is not finished (there is no {missing[0]}); complete it first")
+        raise InputError(
+            f"{folder}: the run is not finished, or was written by an older ragkit (there is no {missing[0]}); run the "
+            f"pipeline again with --out {folder} to complete it"
+        )
 
 
 def read_predictions(folder: Path) -> list[PredictionRow]:

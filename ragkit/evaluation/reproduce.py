@@ -9,12 +9,11 @@ from typing import Any
 import yaml
 
 from ragkit.engine.calls import OnProgress
-from ragkit.engine.run_folder import differences, read_lines
+from ragkit.engine.run_folder import PREDICTIONS, TRACE, differences, read_lines
 from ragkit.errors import InputError
 from ragkit.evaluation.experiment import run_experiment
 from ragkit.evaluation.questions import read_questions
-from ragkit.evaluation.records import PREDICTIONS, QUESTIONS, check_finished, read_lock
-from ragkit.evaluation.traces import TRACE
+from ragkit.evaluation.records import QUESTIONS, check_finished, read_lock
 from ragkit.models.secrets import MASK
 from ragkit.pipeline import Pipeline
 

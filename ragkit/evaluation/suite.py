@@ -11,7 +11,6 @@ from pydantic import Field
 from ragkit.config.build import Builder
 from ragkit.config.messages import show
 from ragkit.config.problems import ConfigError
-from ragkit.config.settings import MetricName
 from ragkit.config.source import Source, read_source
 from ragkit.documents import discover
 from ragkit.engine.calls import OnProgress
@@ -21,11 +20,12 @@ from ragkit.errors import InputError
 from ragkit.evaluation.compare import Scores
 from ragkit.evaluation.datasets import load_questions
 from ragkit.evaluation.experiment import run_experiment
-from ragkit.evaluation.oracle import OracleMisfitError
+from ragkit.evaluation.oracle import OracleMisfitError, chosen_steps
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.table import Row, Table, make_row, with_differences
 from ragkit.evaluation.variants import folder_name, oracle_notes
 from ragkit.pipeline import Pipeline
+from ragkit.settings import MetricName
 
 SECTIONS = ("name", "metrics", "limit", "pipelines", "oracles", "sets")
 
@@ -156,6 +156,7 @@ def run_suite(
     wanted = {name: own for name, own in suite.sets.items() if not sets or name in sets}
     notes: list[str] = []
     pairs = list(_pairs(suite.settings, wanted, data, limit, overrides, notes))
+    _check_runs(path, suite.settings, pairs)
     rows: list[Row] = []
     for name in wanted:
         rows += _run_set(
@@ -197,6 +198,28 @@ def _pairs(
                     continue
                 pipeline = _ranking_only(pipeline)
             yield _Pair(name, pipeline.name, pipeline, questions)
+
+
+def _check_runs(path: Path, settings: SuiteSettings, pairs: Sequence[_Pair]) -> None:
+    """Refuse pipelines that would share a folder, and oracles that fit nothing (a misprint) or cannot be made."""
+    folders: set[tuple[str, str]] = set()
+    for pair in pairs:
+        folder = (folder_name(pair.group), folder_name(pair.name))
+        if folder in folders:
+            raise InputError(f"{path}: pipelines: two are called '{pair.name}'; give each a 'name' of its own")
+        folders.add(folder)
+    for oracle in settings.oracles:
+        misfits = [misfit for pair in pairs if (misfit := _misfit(pair, oracle)) is not None]
+        if pairs and len(misfits) == len(pairs):
+            raise InputError(f"{path}: oracles: '{oracle}' fits no step of any pipeline: {misfits[0]}")
+
+
+def _misfit(pair: _Pair, oracle: str) -> OracleMisfitError | None:
+    try:
+        chosen_steps(pair.pipeline, oracle.split("+"))
+    except OracleMisfitError as misfit:
+        return misfit
+    return None
 
 
 def _folder(name: str, own: QuestionSet, data: Path | None) -> Path:

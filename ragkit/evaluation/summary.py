@@ -1,6 +1,7 @@
 """From predictions to the figures of a run."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -134,6 +135,9 @@ def summarise(
     for name, values in [*((name, figure.values) for name, figure in measured.items()), *(stages or {}).items()]:
         if len(values) != len(questions):
             raise ValueError(f"'{name}' has {len(values)} values for {len(questions)} questions")
+        for question, value in zip(questions, values, strict=True):
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"'{name}' of question '{question.id}' is not a finite number: {value}")
     observed = {name: whole.observe(questions, predictions) for name, whole in wholes.items()}
     failed = [prediction["error"] is not None for prediction in predictions]
     positions: dict[str, list[int]] = {}

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ragkit.engine.run_folder import read_lines
+from ragkit.engine.run_folder import TRACE, read_lines, understood
 from ragkit.evaluation.prediction import RankedPassage
-
-TRACE = "trace.jsonl"
 
 
 class StageEvent(NamedTuple):
@@ -66,8 +64,13 @@ class Calls:
 
 
 def read_traces(folder: Path) -> dict[str, Digest]:
-    """Return the digests of a run by question id; of a question that was run again, the last one."""
-    return {row["id"]: digest(row) for row in read_lines(folder / TRACE)}
+    """Return the digests of a run by question id; of a question that was run again, the last one.
+
+    Raises:
+        InputError: the trace is of another version.
+    """
+    with understood(folder / TRACE):
+        return {row["id"]: digest(row) for row in read_lines(folder / TRACE)}
 
 
 def digest(row: Mapping[str, Any]) -> Digest:

@@ -1,9 +1,11 @@
 """Evaluate a pipeline and variants of it on the same questions: with oracles, without stages, over settings."""
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from ragkit.engine.calls import OnProgress
 from ragkit.errors import InputError, did_you_mean
@@ -11,11 +13,14 @@ from ragkit.evaluation.ablation import grid, parse_sweep, split, without_each
 from ragkit.evaluation.compare import Scores
 from ragkit.evaluation.datasets import load_questions
 from ragkit.evaluation.experiment import run_experiment
+from ragkit.evaluation.judges import Judge, quality_figures
 from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.oracle import chosen_steps
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.table import Row, Table, make_row, with_differences
 from ragkit.pipeline import Pipeline
+
+_LONGEST_FOLDER = 120
 
 FULL = "as it is"
 """What the unchanged pipeline is called in tables."""
@@ -39,7 +44,7 @@ class Plan:
         ablate: leave out each stage in turn.
         sweeps: settings with their values, `rerank.cross_encoder.k=1,3`; several make a grid.
         select: a quality metric, by which one point of the grid is chosen on validation questions.
-        validation: where these are, or which share of the questions they are (drawn by a hash of the ids).
+        validation: where these are, or which share of the questions they are (drawn by a hash of their texts).
     """
 
     file: Path
@@ -163,7 +168,13 @@ def oracle_notes(row: Row) -> list[str]:
 
 def folder_name(name: str) -> str:
     """Return a run's name as the name of a folder."""
-    return re.sub(r"[^\w.+=,-]+", "_", name)[:120]
+    plain = name.replace(" ", "_")
+    safe = re.sub(r"[^\w.+=,-]+", "_", plain).lstrip(".")
+    if safe == plain and len(safe) <= _LONGEST_FOLDER:
+        return safe
+    # What was taken away may be all that tells two runs apart.
+    mark = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{safe[: _LONGEST_FOLDER - len(mark) - 1]}-{mark}"
 
 
 def _source(plan: Plan, pipeline: Pipeline) -> str:
@@ -181,7 +192,8 @@ def _check_selection(plan: Plan, pipeline: Pipeline) -> None:
     if not plan.sweeps:
         raise InputError("--select chooses a point of a --sweep, but there is none")
     metrics = pipeline.settings.metrics
-    quality = [*(name for name in metrics if parse_metric(name).needs), *pipeline.settings.judges]
+    judges = cast("dict[str, Judge]", pipeline.settings.judges)
+    quality = [*(name for name in metrics if parse_metric(name).needs), *quality_figures(judges, pipeline.models)]
     if plan.select in metrics and plan.select not in quality:
         raise InputError(f"--select {plan.select}: choose by a metric of quality, not by a cost")
     if plan.select not in quality:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel
 
 from ragkit.errors import InputError, RagkitError, did_you_mean
 from ragkit.models.base import Message, Prompt
@@ -28,6 +28,20 @@ def prompt_file(name: str) -> Path:
     return path
 
 
+class _NamesPrompt(AfterValidator):
+    """Marks a setting that names a prompt."""
+
+
+def prompts_of(component: BaseModel) -> list[str]:
+    """Return the names of the prompts in a component's settings."""
+    marked = (
+        name
+        for name, field in type(component).model_fields.items()
+        if any(isinstance(mark, _NamesPrompt) for mark in field.metadata)
+    )
+    return [value for name in marked if isinstance(value := getattr(component, name), str)]
+
+
 def prompt_setting(*variables: str) -> AfterValidator:
     """Return the check of a setting that names a prompt, made when a pipeline is loaded.
 
@@ -44,7 +58,7 @@ def prompt_setting(*variables: str) -> AfterValidator:
             raise ValueError(f"prompt '{name}' uses {listed}, but the stage gives only {', '.join(variables)}")
         return name
 
-    return AfterValidator(check)
+    return _NamesPrompt(check)
 
 
 def prompt_variables(name: str) -> set[str]:

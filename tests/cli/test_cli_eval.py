@@ -156,6 +156,19 @@ def test_validation_questions_from_a_file_must_be_others(many, ragkit):
             ("--sweep", "retrieve.hybrid.k=1,2", "--select", "hit", "--validation", "0.5"),
             "--select hit: the pipeline does not measure it",
         ),
+        (
+            (
+                "--set",
+                "run.judges={cites: {type: citations, model: reader}}",
+                "--sweep",
+                "retrieve.hybrid.k=1,2",
+                "--select",
+                "cites",
+                "--validation",
+                "0.5",
+            ),
+            "(it measures: em, f1, recall@2, cites.recall, cites.precision)",
+        ),
         (("--sweep", "retrieve.hybrid.k=1,many"), "must be"),
         (("--sweep", "retreive.hybrid.k=1,2"), "names no section and no step"),
         (("--data", "x"), "the file is a pipeline; --data is for a suite"),
@@ -281,6 +294,8 @@ def test_questions_of_several_files(suite, ragkit):
         ("closed.yaml]", "close.yaml]", "close.yaml: no such file, did you mean 'closed.yaml'?"),
         ("corpus.jsonl]", "corps.jsonl]", "documents: 'corps.jsonl' matches no file"),
         ("queries.dev.jsonl", "queries.jsonl", "queries.jsonl: cannot be read"),
+        ("oracles: [retrieve]", "oracles: [retreive]", "oracles: 'retreive' fits no step of any pipeline"),
+        ("farm.yaml, closed.yaml", "farm.yaml, farm.yaml", "pipelines: two are called 'farm'"),
     ],
 )
 def test_mistakes_in_a_suite_are_placed_before_anything_runs(suite, ragkit, old, new, message):
@@ -301,18 +316,18 @@ def test_options_of_pipelines_do_not_fit_suites(suite, ragkit):
 def test_ctrl_c_tells_how_to_go_on(many):
     slow = ("--set", "models.reader.seconds=0.05", "--set", "run.in_flight=1")
     process = start("eval", "farm.yaml", "--ablate", *slow, cwd=many)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not any(file.read_bytes() for file in many.glob("runs/farm/*/as_it_is/predictions.jsonl")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     (folder,) = (many / "runs" / "farm").iterdir()
     printed = shlex.split(err.splitlines()[-1])
     assert printed == ["ragkit", "eval", "farm.yaml", "--ablate", *slow, "--out", str(folder.relative_to(many))]
     resumed = start(*printed[1:], cwd=many)
-    _, err = resumed.communicate(timeout=60)
+    _, err = resumed.communicate(timeout=600)
     assert resumed.returncode == 0, err
     assert [row["questions"] for row in table(folder)["rows"]] == [30, 30]

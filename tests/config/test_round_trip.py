@@ -8,12 +8,12 @@ from valid_pipeline import VALID
 
 from ragkit import Branch, Each, Loop, Parallel, Pipeline
 from ragkit.config.load import parse_pipeline
-from ragkit.config.settings import BudgetSettings, RunSettings
 from ragkit.engine import registry
 from ragkit.engine.conditions import Condition
 from ragkit.engine.nodes import Step
 from ragkit.errors import InputError
 from ragkit.index import DenseSettings, FusionSettings, LocalIndex, SparseSettings
+from ragkit.settings import BudgetSettings, RunSettings
 
 CONDITIONS = st.recursive(
     st.one_of(

@@ -17,10 +17,10 @@ from typing import Any
 from pydantic import Field, PrivateAttr
 
 from ragkit import Loop, Pipeline, Stage, stage
-from ragkit.config.settings import RunSettings
 from ragkit.engine.calls import Batching, LocalResource, Reply, Request
 from ragkit.engine.conditions import Condition
 from ragkit.evaluation.questions import Question
+from ragkit.settings import RunSettings
 
 ROUNDS = 4
 

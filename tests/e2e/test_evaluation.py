@@ -48,7 +48,7 @@ def guide(tmp_path_factory):
 def command(folder, *arguments):
     environment = os.environ | {"RAGKIT_HOME": str(folder / "home"), "COLUMNS": "120"}
     program = [sys.executable, "-c", "from ragkit.cli import main; main()", *arguments]
-    done = subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -9,9 +9,9 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 
 from ragkit import Passage, Pipeline
-from ragkit.config.settings import RunSettings
 from ragkit.index import DenseSettings, LocalIndex, SparseSettings
 from ragkit.models import HashEncoder, ScriptedModel, SentenceTransformerEncoder, TransformersModel
+from ragkit.settings import RunSettings
 from ragkit.stages import AnswerRead, ContextPack, RetrieveHybrid
 
 ROOT = Path(__file__).parent.parent.parent

@@ -16,7 +16,7 @@ BATCH = 16
 def run(place: Path, *kill: object) -> int:
     place.mkdir(exist_ok=True)
     command = [sys.executable, DRIVER, place / "run", place / "log", *kill]
-    done = subprocess.run([str(part) for part in command], capture_output=True, timeout=120)
+    done = subprocess.run([str(part) for part in command], capture_output=True, timeout=600)
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr.decode()
     return done.returncode
 

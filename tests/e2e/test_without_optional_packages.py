@@ -33,7 +33,7 @@ pipeline:
 
 def ragkit(folder: Path, absent: set[str], *arguments: str) -> "subprocess.CompletedProcess[str]":
     code = DRIVER.format(absent=absent, arguments=list(arguments))
-    return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=600)
 
 
 def test_a_text_pipeline_needs_no_faiss_pymupdf_or_torch(tmp_path: Path) -> None:

@@ -93,8 +93,8 @@ def test_documents_must_be_passages() -> None:
 
 
 def test_odd_values_reach_the_run_folder(tmp_path: Path) -> None:
-    from ragkit.config.settings import RunSettings
     from ragkit.engine.state import Passage
+    from ragkit.settings import RunSettings
 
     @stage("test.odd", writes=("documents", "vars.table", "media"))
     async def odd(question: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Pipelines without a stage, and grids of settings."""
 
+from dataclasses import replace
+
 import pytest
 from evaluation_builders import question
 from toy_stages import AnswerLastWord, ContextFirst, FilterWithout, RerankLongest, small_index
@@ -9,6 +11,7 @@ from ragkit.engine.conditions import Condition
 from ragkit.engine.controls import Branch, Loop, Parallel, steps_of
 from ragkit.errors import InputError
 from ragkit.evaluation.ablation import grid, parse_sweep, split, without_each
+from ragkit.evaluation.variants import folder_name
 from ragkit.stages import RetrieveSparse
 
 
@@ -78,7 +81,22 @@ def test_what_is_no_sweep(text):
         parse_sweep(text)
 
 
-def test_a_split_depends_on_nothing_but_the_id():
+def test_one_question_asked_twice_is_on_one_side():
+    questions = [replace(question(str(n)), question=f"How deep is well {n // 2}?") for n in range(40)]
+    validation, test = split(questions, 0.5)
+    assert not {q.question for q in validation} & {q.question for q in test}
+
+
+def test_names_of_folders_stay_apart():
+    names = ["a" * 200 + end for end in "xy"] + ["a b", "a/b", "a:b", "..", "...", "wheat"]
+    folders = [folder_name(name) for name in names]
+    assert len(set(folders)) == len(names)
+    assert all(len(folder) <= 120 and not folder.startswith(".") for folder in folders)
+    assert folders[-1] == "wheat"
+    assert folder_name("as it is") == "as_it_is"
+
+
+def test_a_split_depends_on_nothing_but_the_text():
     questions = [question(str(n)) for n in range(400)]
     validation, test = split(questions, 0.25)
     assert 60 < len(validation) < 140

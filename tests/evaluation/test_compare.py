@@ -108,3 +108,31 @@ def test_a_metric_that_applies_to_nothing_has_no_test(tmp_path):
     assert change.paired.difference is None
     assert change.p_holm is None
     assert not math.isnan(found.runs[1].differences["em"].p_holm)
+
+
+def test_figures_that_are_no_mean_over_questions_are_left_out(tmp_path):
+    runs = [finished(tmp_path / name, {"em": [0, 1]}) for name in ("a", "b")]
+    for run in runs:
+        figures = json.loads((run / "metrics.json").read_text())
+        figures["metrics"]["aurc"] = figures["metrics"]["em"]  # no question has a value of its own
+        (run / "metrics.json").write_text(json.dumps(figures))
+    assert list(compare_runs(runs).runs[1].metrics) == ["em"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("metrics.json", '{"questions": 1, "failures": 0, "metrics": {}}', "'quality' is missing"),
+        ("metrics.json", '{"questions":', "damaged"),
+        ("metrics.json", "[]", "another version"),
+        ("scores.jsonl", '{"question":"0","em":1.0}\n', "'id' is missing"),
+    ],
+)
+def test_runs_of_another_version_are_named_with_what_to_do(tmp_path, name, content, what):
+    runs = [finished(tmp_path / name, {"em": [0]}) for name in ("a", "b")]
+    (runs[1] / name).write_text(content)
+    with pytest.raises(InputError, match=rf"{name}: written by another version of ragkit.*{what}|{what}.*--out"):
+        compare_runs(runs)
+    (runs[1] / "questions.jsonl").unlink()
+    with pytest.raises(InputError, match="or was written by an older ragkit"):
+        compare_runs(runs)

@@ -53,6 +53,6 @@ def test_the_document_of_a_gold_id(gold, document):
 
 
 def test_answers_are_found_as_whole_words():
-    assert holds_answer("It was the U.S. Navy.", ["us navy"])
-    assert not holds_answer("It is known.", ["no"])
-    assert not holds_answer("anything", ["the"])  # of which the normalisation leaves nothing
+    assert holds_answer(["It was the U.S. Navy."], ["us navy"])
+    assert not holds_answer(["It is known."], ["no"])
+    assert not holds_answer(["anything"], ["the"])  # of which the normalisation leaves nothing

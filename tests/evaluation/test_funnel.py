@@ -127,6 +127,49 @@ def test_the_runs_of_each_are_taken_together():
     assert units(found) == {"each/retrieve.toy": 2, "prompt": 2}
 
 
+def test_a_loop_inside_each_ends_for_each_item_by_itself():
+    nodes = [Each(over="queries", do=(Loop(do=(Retrieve(),), max=3),))]
+    events = [
+        event("each[1]/loop[1]/retrieve.toy", "c"),
+        event("each[2]/loop[1]/retrieve.toy", "b"),  # the second item is content with one round
+        event("each[1]/loop[2]/retrieve.toy", "a"),
+    ]
+    found = run(nodes, ("a", "b", "c"), events, documents=(passage("a"), passage("b")))
+    assert units(found) == {"each/loop/retrieve.toy": 2, "prompt": 2}
+
+
+def test_each_inside_a_loop_counts_the_items_of_the_last_round():
+    nodes = [Loop(do=(Each(over="queries", do=(Retrieve(),)),), max=2)]
+    events = [
+        event("loop[1]/each[1]/retrieve.toy", "a"),
+        event("loop[1]/each[2]/retrieve.toy", "b"),
+        event("loop[2]/each[1]/retrieve.toy", "c"),
+    ]
+    found = run(nodes, ("a", "b", "c"), events, documents=(passage("c"),))
+    assert units(found) == {"loop/each/retrieve.toy": 1, "prompt": 1}
+
+
+def test_of_a_branch_in_a_loop_the_side_of_the_last_round_counts():
+    condition = Condition(field="answer", is_empty=True)
+    branch = Branch(on=condition, then=(Retrieve(),), otherwise=(FilterWithout(word="x"),))
+    events = [event("loop[1]/then/retrieve.toy", "a", "b"), event("loop[2]/else/filter.toy_without", "b")]
+    found = run([Loop(do=(branch,), max=2), ContextFirst()], ("a", "b"), events, documents=(passage("b"),))
+    assert reasons(found, "prompt") == {}  # what the filter dropped was lost there, not on the way to the prompt
+    assert units(found)["prompt"] == 1
+
+
+def test_a_budget_that_ends_a_question_before_its_reader_leaves_no_prompt():
+    found = run(
+        [Retrieve(), AnswerLastWord()],
+        ("a",),
+        [event("retrieve.toy", "a")],  # the search itself went well, the next one was not allowed
+        documents=(passage("a"),),
+        flags=["budget:searches"],
+    )
+    assert units(found)["prompt"] == 0
+    assert reasons(found, "prompt") == {"ended by a budget": 1}
+
+
 def test_a_side_that_was_not_taken_changes_nothing():
     condition = Condition(field="answer", is_empty=True)
     nodes = [Retrieve(), Branch(on=condition, then=(FilterWithout(word="x"),), otherwise=(RerankLongest(k=1),))]
@@ -201,7 +244,8 @@ def test_right_answers_are_counted_by_the_evidence_they_had():
     questions = [question(str(n), ("x",), ("a", "b")) for n in range(4)]
     contexts = [("a", "b"), ("a",), (), ("a", "b")]
     rows = [prediction(str(n), "x", tuple(passage(name) for name in names)) for n, names in enumerate(contexts)]
-    traces = {str(n): trace(event("retrieve.toy", *names)) for n, names in enumerate(contexts)}
+    read = StageEvent("answer.toy_last_word", None, None, False)
+    traces = {str(n): trace(event("retrieve.toy", *names), read) for n, names in enumerate(contexts)}
     found = funnel(nodes, questions, rows, traces, right=("em", [1.0, 0.0, 1.0, 0.0]))
     assert found.by_evidence == {"all": Rightness(2, 1), "some": Rightness(1, 0), "none": Rightness(1, 1)}
     answered = found.stages[-1]

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 
+import numpy as np
 import pytest
 from evaluation_builders import FAILURE, passage, prediction, question
 from hypothesis import given
@@ -11,8 +13,11 @@ from official_scripts import alce_citations
 from sklearn.metrics import cohen_kappa_score
 
 from ragkit.engine.calls import LocalResource, Reply
+from ragkit.errors import InputError
 from ragkit.evaluation.judges import (
     CitationJudge,
+    Judge,
+    Judgement,
     PairwiseJudge,
     RubricJudge,
     SemanticSimilarity,
@@ -21,7 +26,7 @@ from ragkit.evaluation.judges import (
 )
 from ragkit.evaluation.judges.agreement import cohen_kappa
 from ragkit.evaluation.summary import summarise
-from ragkit.models.base import EntailmentModel
+from ragkit.models.base import EntailmentModel, Generation
 from ragkit.models.scripted import HashEncoder, Rule, ScriptedModel
 
 ASKED = [question(str(n), ("Paris",)) for n in range(4)]
@@ -259,6 +264,78 @@ def test_pairwise_against_another_run(tmp_path):
     assert judging.figures["better.inconsistent"].values == [0.5, None, 0, None]
     assert judging.figures["better"].failed == {3}  # the other run has no such question
     assert not judging.figures["better.inconsistent"].quality
+
+
+class Scores(Judge):
+    """A judge that gives what it is told, as a plugin with a mistake might."""
+
+    value: float
+
+    def figures(self, name_of):
+        return ("", "other")
+
+    async def judge(self, question, prediction, name_of):
+        return Judgement({"": self.value, "other": 1.0})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -0.5, 2.0])
+def test_a_score_that_is_none_is_a_failure(value):
+    judging = run_judges({"j": Scores.model_construct(value=value)}, ASKED[:1], [prediction("0", "x")])
+    assert judging.figures["j"].values == [None]
+    assert judging.figures["j"].failed == {0}
+    assert judging.figures["j.other"].values == [1]
+    assert "is no score from 0 to 1" in judging.rows[0]["failures"][""]
+
+
+class Unconstrained(ScriptedModel):
+    """Stands for a model of a plugin that does not look at the schema."""
+
+    async def generate(self, prompt, **options):
+        return Generation(self.default, "stop", 1, 1)
+
+
+@pytest.mark.parametrize("reply", [graded("a"), graded("C"), "tie", "[]", '{"grade": "A"}'])
+def test_a_verdict_that_is_none_is_no_tie(reply, tmp_path):
+    (tmp_path / "predictions.jsonl").write_text(json.dumps(prediction("0", "Rome")) + "\n")
+    judge = PairwiseJudge(models=(Unconstrained(default=reply),), against=str(tmp_path))
+    judging = run_judges({"better": judge}, ASKED[:1], [prediction("0", "Paris")])
+    assert judging.figures["better"].values == [None]
+    assert judging.figures["better"].failed == {0}
+
+
+def test_what_a_rubric_should_see_and_cannot_is_a_failure():
+    model = ScriptedModel(default=graded("pass"))
+    judge = RubricJudge(models=(model,), prompt="judge.faithfulness", scale="pass_fail")
+    rows = [prediction("1", "x", (passage("a"),), context=["a", "gone"])]
+    judging = run_judges({"j": judge}, [question("1")], rows)
+    assert judging.figures["j"].failed == {0}
+    assert "'gone' was in the prompt" in judging.rows[0]["failures"][""]
+    assert model.prompts == []
+
+
+class Blind(HashEncoder):
+    async def embed(self, text, kind="query"):
+        return np.full(4, np.nan, np.float32)
+
+
+def test_a_vector_without_numbers_is_no_similarity():
+    found = run_judges({"s": SemanticSimilarity(encoder=Blind())}, ASKED[:1], [prediction("0", "x")]).figures["s"]
+    assert (found.values, found.failed) == ([None], {0})
+
+
+def test_a_run_to_compare_with_is_looked_for_before_anything_is_paid(tmp_path):
+    judge = PairwiseJudge(models=(ScriptedModel(default=graded("A")),), against=str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="'against' is the folder of a run"):
+        judge.prepare(ASKED)
+    (tmp_path / "predictions.jsonl").write_text(json.dumps(prediction("0", "Rome")) + "\n")
+    judge = PairwiseJudge(models=(ScriptedModel(default=graded("A")),), against=str(tmp_path))
+    judge.prepare(ASKED[:1])
+    with pytest.raises(InputError, match="3 of the questions have no prediction there, the first is '1'"):
+        judge.prepare(ASKED)
+    # a run that was completed meanwhile is read anew
+    rows = [prediction(str(n), "Rome") for n in range(4)]
+    (tmp_path / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judge.prepare(ASKED)
 
 
 def test_semantic_similarity():

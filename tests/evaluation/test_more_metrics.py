@@ -127,6 +127,12 @@ def test_yes_no_takes_the_first_verdict_of_closed_questions():
     assert score("yes_no", "yes", "Paris") is None
 
 
+@pytest.mark.parametrize("name", ["yes_no", "numeric"])
+def test_a_failure_counts_only_where_the_metric_applies(name):
+    assert score(name, None, "Paris", error=FAILURE) is None
+    assert score(name, None, "yes" if name == "yes_no" else "12", error=FAILURE) == 0
+
+
 QUESTIONS = [question(str(n), ("x",), answerable=n % 3 > 0) for n in range(30)]
 PREDICTIONS = [
     prediction(str(n), None if n % 4 == 0 else "x" if n % 2 else "y", confidence=None if n == 7 else (n % 5) / 5)
@@ -181,6 +187,19 @@ def test_figures_of_all_questions_have_intervals_counts_and_curves():
     assert summary == summarise(QUESTIONS, PREDICTIONS, metrics)
 
 
+def test_a_failure_is_a_wrong_answer_of_the_least_confidence():
+    asked = [question(str(n), ("x",)) for n in range(4)]
+    rows = [prediction("0", "x", confidence=-2.0), prediction("1", "x", confidence=-1.0)]
+    rows += [prediction("2", None, error=FAILURE), prediction("3", None)]
+    found = summarise(asked, rows, [parse_metric("aurc"), parse_metric("confidence_ap")]).overall.metrics
+    assert found["aurc"].value == pytest.approx((0 + 0 + 1 / 3) / 3)
+    assert (found["aurc"].n, found["aurc"].excluded) == (3, 1)  # an abstention is no answer
+    assert found["confidence_ap"].value == 1
+    # where no answer has a confidence, nothing is ranked
+    without = summarise(asked[2:], rows[2:], [parse_metric("aurc")]).overall.metrics["aurc"]
+    assert (without.value, without.n) == (None, 0)
+
+
 def test_confidence_that_is_no_number_has_no_way_into_a_figure():
     answers = [prediction("1", "x", confidence=math.nan)]
     with pytest.raises(ValueError, match="not a finite number"):
@@ -218,6 +237,16 @@ def test_failed_questions_support_nothing(name):
     asked = question(answers=("x",), gold=("soil.pdf#p3",))
     assert parse_metric(name).compute([asked], [citing(SOIL, error=FAILURE)]) == [0]
     assert parse_metric(name).compute([question(answers=("x",))], [citing(SOIL)]) == [None]
+
+
+@pytest.mark.parametrize("name", ["joint_f1", "joint_em"])
+def test_joint_metrics_judge_the_answer_as_the_answer_metrics_do(name):
+    metric, gold = parse_metric(name), ("soil.pdf#p3",)
+    assert metric.compute([question(gold=gold)], [citing(SOIL, error=FAILURE)]) == [None]  # no gold answer
+    unanswerable = question(answers=("a remark",), gold=gold, answerable=False)
+    assert metric.compute([unanswerable], [citing(SOIL)]) == [0]
+    assert metric.compute([unanswerable], [citing(SOIL) | {"answer": "a remark"}]) == [0]
+    assert metric.compute([unanswerable], [citing(SOIL) | {"answer": None}]) == [1]
 
 
 def test_costs():

@@ -84,7 +84,7 @@ class Broken(PerQuestion):
 
 
 def test_a_nan_has_no_way_into_a_mean():
-    with pytest.raises(ValueError, match="not a finite number: nan"):
+    with pytest.raises(ValueError, match="'broken' of question '1' is not a finite number: nan"):
         summarise(QUESTIONS, PREDICTIONS, [Broken()])
 
 

@@ -1,5 +1,6 @@
 """TREC's qrels and runs, read and written, and the tab-separated qrels of BEIR."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_qrels(path: Path) -> Qrels:
             del columns[1]
         if number == 1 and len(columns) == 3 and not _is_number(columns[2]):
             continue
-        if len(columns) != 3 or not _is_number(columns[2]):
+        if len(columns) != 3 or not _is_whole(columns[2]):
             problems.append(f"{path}:{number}: must be a query id, a document id and a whole number, not {line!r:.80}")
             continue
         query, document, grade = (column.strip() for column in columns)
@@ -82,7 +83,7 @@ def read_run_file(path: Path) -> Run:
     problems: list[str] = []
     for number, line in _lines(path):
         columns = line.split()
-        if len(columns) != 6 or not (_is_number(columns[3]) and _is_number(columns[4])):
+        if len(columns) != 6 or not (_is_whole(columns[3]) and _is_number(columns[4])):
             problems.append(f"{path}:{number}: must be 'query Q0 document rank score tag', not {line!r:.80}")
             continue
         query, _, document, rank, score, _ = columns
@@ -127,9 +128,13 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _is_number(text: str) -> bool:
     try:
-        return float(text) == float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
+
+
+def _is_whole(text: str) -> bool:
+    return _is_number(text) and float(text).is_integer()
 
 
 def _word(text: str) -> str:

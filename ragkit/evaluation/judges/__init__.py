@@ -2,7 +2,7 @@
 
 from ragkit.evaluation.judges.base import Judge, Judgement
 from ragkit.evaluation.judges.citations import CitationJudge
-from ragkit.evaluation.judges.judging import Judging, run_judges
+from ragkit.evaluation.judges.judging import Judging, quality_figures, run_judges
 from ragkit.evaluation.judges.pairwise import PairwiseJudge, prefer
 from ragkit.evaluation.judges.rubric import RubricJudge
 from ragkit.evaluation.judges.similarity import SemanticSimilarity
@@ -16,5 +16,6 @@ __all__ = [
     "RubricJudge",
     "SemanticSimilarity",
     "prefer",
+    "quality_figures",
     "run_judges",
 ]

@@ -40,6 +40,13 @@ class Judge(Component):
     def figures(self, name_of: NameOf) -> tuple[str, ...]:
         """Return the figures that it measures; the empty name is the judge's own."""
 
+    def prepare(self, questions: Sequence[Question]) -> None:
+        """Make sure that it can judge answers to these questions; called before the first of them is answered.
+
+        Raises:
+            InputError: it cannot, and no question should be paid for.
+        """
+
     @abstractmethod
     async def judge(self, question: Question, prediction: PredictionRow, name_of: NameOf) -> Judgement:
         """Judge one answer. An exception fails every figure of this question."""

@@ -74,7 +74,17 @@ async def ask(
         "additionalProperties": False,
     }
     generation = await model.generate(filled, max_new_tokens=max_new_tokens, schema=schema)
-    reply = json.loads(generation.text)
+    return _read(generation.text, grades)
+
+
+def _read(text: str, grades: Sequence[str]) -> Grade:
+    """Return the grade of a written reply, whatever model wrote it: not every one sees to the schema."""
+    try:
+        reply = json.loads(text)
+    except ValueError:
+        reply = None
+    if not isinstance(reply, dict) or reply.get("grade") not in grades or not isinstance(reply.get("reason"), str):
+        raise RagkitError(f"the reply is not a reason and one of the grades {', '.join(grades)}: {text[:200]!r}")
     return Grade(reply["grade"], reason=reply["reason"])
 
 

@@ -1,7 +1,7 @@
 """Run judges over the predictions of a run: all their calls for all questions in one run of the engine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -15,6 +15,9 @@ from ragkit.evaluation.judges.pairwise import INCONSISTENT
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.summary import Figure
+
+_ROUNDING = 1e-3
+"""Probabilities of a model that add up to 1 do so in the precision that it computes in."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def run_judges(
         wanted = judge.figures(name_of)
         judgements = [_judgement(outcome, wanted) for outcome in mine]
         for figure in wanted:
-            figures[f"{name}.{figure}" if figure else name] = Figure(
+            figures[full_name(name, figure)] = Figure(
                 values=[judgement.scores.get(figure) for judgement in judgements],
                 failed=frozenset(at for at, judgement in enumerate(judgements) if figure in judgement.failures),
                 quality=figure != INCONSISTENT,
@@ -80,6 +83,22 @@ def run_judges(
     return Judging(figures, report, rows)
 
 
+def full_name(judge: str, figure: str) -> str:
+    """Return what a judge's figure is called in a run: `correct`, `cites.recall`."""
+    return f"{judge}.{figure}" if figure else judge
+
+
+def quality_figures(judges: Mapping[str, Judge], models: Mapping[str, Resource]) -> list[str]:
+    """Return the figures of judges that judge quality, as a run calls them."""
+    name_of = _namer(models)
+    return [
+        full_name(name, figure)
+        for name, judge in judges.items()
+        for figure in judge.figures(name_of)
+        if figure != INCONSISTENT
+    ]
+
+
 def _namer(models: Mapping[str, Resource]) -> NameOf:
     names = {id(model): name for name, model in models.items()}
 
@@ -90,11 +109,17 @@ def _namer(models: Mapping[str, Resource]) -> NameOf:
 
 
 def _judgement(outcome: TaskOutcome, figures: Sequence[str]) -> Judgement:
-    """Return what a judge found; if it raised, every figure failed."""
+    """Return what a judge found; if it raised, every figure failed, and so has one whose score is none."""
     if outcome.error is not None:
         return Judgement(failures=dict.fromkeys(figures, outcome.error))
     judgement: Judgement = outcome.value
-    return judgement
+    wrong = {
+        name: f"{value} is no score from 0 to 1"
+        for name, value in judgement.scores.items()
+        if value is not None and not -_ROUNDING <= value <= 1 + _ROUNDING  # a NaN is not between anything
+    }
+    scores = {name: value for name, value in judgement.scores.items() if name not in wrong}
+    return replace(judgement, scores=scores, failures=wrong | judgement.failures) if wrong else judgement
 
 
 def _usage(outcomes: Sequence[TaskOutcome]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Which of two answers is better? Asked twice, with the answers in either order."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field
 
 from ragkit.engine.registry import judges
-from ragkit.engine.run_folder import read_lines
+from ragkit.engine.run_folder import PREDICTIONS, read_lines
 from ragkit.errors import InputError, RagkitError
 from ragkit.evaluation.judges.base import Judge, Judgement, NameOf
 from ragkit.evaluation.judges.grading import Mode, ask, quoted, quoted_list
@@ -77,8 +78,22 @@ class PairwiseJudge(Judge):
     def figures(self, name_of: NameOf) -> tuple[str, ...]:
         return ("", INCONSISTENT)
 
+    def prepare(self, questions: Sequence[Question]) -> None:
+        other = self._other()
+        if missing := [question.id for question in questions if question.id not in other]:
+            raise InputError(
+                f"against {self.against}: {len(missing)} of the questions have no prediction there, "
+                f"the first is '{missing[0]}'"
+            )
+
+    def _other(self) -> dict[str, PredictionRow]:
+        path = Path(self.against) / PREDICTIONS
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; 'against' is the folder of a run")
+        return _predictions(path, path.stat().st_mtime_ns)
+
     async def judge(self, question: Question, prediction: PredictionRow, name_of: NameOf) -> Judgement:
-        other = _predictions(self.against).get(question.id)
+        other = self._other().get(question.id)
         if other is None:
             raise RagkitError(f"{self.against} has no prediction for question '{question.id}'")
         if prediction["error"] or other["error"]:
@@ -101,8 +116,6 @@ class PairwiseJudge(Judge):
 
 
 @lru_cache(maxsize=8)
-def _predictions(folder: str) -> dict[str, PredictionRow]:
-    path = Path(folder) / "predictions.jsonl"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; 'against' is the folder of a run")
+def _predictions(path: Path, written: int) -> dict[str, PredictionRow]:
+    """Return the predictions of a file by question; `written`, when it was, keeps them from growing old."""
     return {row["id"]: cast("PredictionRow", row) for row in read_lines(path)}

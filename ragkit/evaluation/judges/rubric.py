@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ragkit.engine.registry import judges
+from ragkit.errors import RagkitError
 from ragkit.evaluation.judges.base import Judge, Judgement, NameOf, settled
 from ragkit.evaluation.judges.grading import Grade, Mode, ask, quoted, quoted_list
 from ragkit.evaluation.prediction import PredictionRow
@@ -52,6 +53,8 @@ class RubricJudge(Judge):
         if known:
             return Judgement(dict.fromkeys(self.figures(name_of), value))
         by_id = {passage["id"]: passage["text"] for passage in prediction["documents"]}
+        if "passages" in used and (missing := [name for name in prediction["context"] if name not in by_id]):
+            raise RagkitError(f"'{missing[0]}' was in the prompt, but the prediction does not hold its text")
         texts = {
             "question": quoted(question.question),
             "answer": quoted(prediction["answer"] or ""),

@@ -33,7 +33,7 @@ class SemanticSimilarity(Judge):
         vectors = await asyncio.gather(*(self.encoder.embed(text, "passage") for text in texts))
         answer, *golds = (vector.astype(np.float64) for vector in vectors)
         lengths = [float(np.linalg.norm(answer) * np.linalg.norm(gold)) for gold in golds]
-        if not any(lengths):
+        if not any(lengths) or not np.isfinite(lengths).all():
             raise RagkitError("the encoder gives these texts no direction, so they have no cosine")
         cosines = [float(answer @ gold) / length for gold, length in zip(golds, lengths, strict=True) if length]
         nearest = min(1.0, max(cosines))

@@ -77,7 +77,8 @@ class AbstentionF1(Whole):
 class _OfConfidence(Whole):
     """A figure of confidences and of how right the answers are.
 
-    Only given answers with a confidence take part: abstentions and failures are left out and counted.
+    Given answers with a confidence take part. A failure is a wrong answer of the least confidence: a pipeline gains
+    nothing by failing. Abstentions, and answers without a confidence, are left out and counted.
 
     Attributes:
         of: the metric that says how right an answer is.
@@ -93,12 +94,14 @@ class _OfConfidence(Whole):
     ) -> list[tuple[float, float] | None]:
         kind: type[Metric] = metrics[self.of]
         values = kind().compute(questions, predictions)
-        return [
-            None if value is None or confidence is None or prediction["error"] or abstained(prediction)
-            else (confidence, value)
-            for value, prediction in zip(values, predictions, strict=True)
-            for confidence in [prediction.get("confidence")]
-        ]  # fmt: skip
+        given = [None if abstained(row) or row["error"] else row.get("confidence") for row in predictions]
+        ranked = [own for own, value in zip(given, values, strict=True) if own is not None and value is not None]
+        if not ranked:
+            return [None] * len(values)
+        least = min(ranked) - 1.0
+        sure = [least if row["error"] else own for own, row in zip(given, predictions, strict=True)]
+        pairs = zip(sure, values, strict=True)
+        return [None if own is None or value is None else (own, value) for own, value in pairs]
 
 
 @metrics.register("confidence_ap")

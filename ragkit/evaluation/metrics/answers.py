@@ -18,6 +18,7 @@ SQUAD = "Rajpurkar et al. 2016, arXiv 1606.05250, and Rajpurkar et al. 2018, arX
 HOTPOT = "Yang et al. 2018, arXiv 1809.09600 (hotpot_evaluate_v1.py)"
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
+_MARKS = re.compile(f"[{re.escape(string.punctuation)}]+")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
@@ -26,7 +27,10 @@ def normalise(text: str) -> str:
 
     Source: `normalize_answer` of the SQuAD and HotpotQA scripts, which do the same in the same order.
     """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    lower = text.lower()
+    # `translate` is the faster one by far for ASCII, and the slower one by far for all else.
+    plain = lower.translate(_PUNCTUATION) if lower.isascii() else _MARKS.sub("", lower)
+    return " ".join(_ARTICLES.sub(" ", plain).split())
 
 
 def overlap(found: Counter[str], gold: Counter[str]) -> tuple[float, float]:
@@ -44,7 +48,7 @@ class AnswerMetric(PerQuestion):
     """The best agreement of the answer with any of the gold answers, from 0 to 1.
 
     As in SQuAD 2.0, an unanswerable question scores 1 for no answer and 0 for any answer. A failure scores 0. A
-    question without gold answers has no value.
+    question without gold answers, or with gold answers that the metric says nothing about, has no value.
     """
 
     needs: ClassVar[Needs | None] = "answers"
@@ -53,12 +57,11 @@ class AnswerMetric(PerQuestion):
     def score(self, question: Question, prediction: PredictionRow) -> float | None:
         if question.answerable and not question.answers:
             return None
-        if prediction["error"]:
-            return 0.0
         answer = prediction["answer"] or ""
         if not question.answerable:
-            return float(not normalise(answer))
-        return self.best(answer, question.answers)
+            return 0.0 if prediction["error"] else float(not normalise(answer))
+        value = self.best(answer, question.answers)  # of a failure too: it has none where the metric does not apply
+        return 0.0 if prediction["error"] and value is not None else value
 
     @abstractmethod
     def best(self, answer: str, golds: Sequence[str]) -> float | None:

@@ -46,12 +46,16 @@ class SupportMetric(PerQuestion):
     @override
     def score(self, question: Question, prediction: PredictionRow) -> float | None:
         gold = [unit for unit, grade in gold_grades(question).items() if grade > 0]
-        if not gold:
+        if not gold or not self.applies(question):
             return None
         return 0.0 if prediction["error"] else self.value(question, prediction, *support(prediction, gold))
 
+    def applies(self, question: Question) -> bool:
+        """Say whether the metric says something about a question that has gold evidence."""
+        return True
+
     @abstractmethod
-    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float | None:
+    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float:
         """Return the value for the precision and recall of the cited units."""
 
 
@@ -62,7 +66,7 @@ class SupportPrecision(SupportMetric):
     name: ClassVar[str] = "support_precision"
 
     @override
-    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float | None:
+    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float:
         return precision
 
 
@@ -73,7 +77,7 @@ class SupportRecall(SupportMetric):
     name: ClassVar[str] = "support_recall"
 
     @override
-    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float | None:
+    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float:
         return recall
 
 
@@ -84,7 +88,7 @@ class SupportF1(SupportMetric):
     name: ClassVar[str] = "support_f1"
 
     @override
-    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float | None:
+    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float:
         return harmonic(precision, recall)
 
 
@@ -95,36 +99,44 @@ class SupportExactMatch(SupportMetric):
     name: ClassVar[str] = "support_em"
 
     @override
-    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float | None:
+    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float:
         return float(precision == recall == 1)
 
 
+class JointMetric(SupportMetric):
+    """A measure of the answer and of the cited units together; a question without gold answers has no value."""
+
+    @override
+    def applies(self, question: Question) -> bool:
+        return bool(question.answers) or not question.answerable
+
+
 @metrics.register("joint_em")
-class JointExactMatch(SupportMetric):
+class JointExactMatch(JointMetric):
     """1 if the answer is exact and exactly the gold units are cited; needs gold answers too."""
 
     name: ClassVar[str] = "joint_em"
 
     @override
-    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float | None:
-        exact = ExactMatch().score(question, prediction)
-        return None if exact is None else exact * (precision == recall == 1)
+    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float:
+        return float(ExactMatch().score(question, prediction) == precision == recall == 1)
 
 
 @metrics.register("joint_f1")
-class JointF1(SupportMetric):
+class JointF1(JointMetric):
     """F1 of the products of the answer's and the citations' precision and recall; needs gold answers too.
 
-    Of several gold answers, the one that makes the value largest counts.
+    Of several gold answers, the one that makes the value largest counts. An abstention on an unanswerable question has
+    precision and recall 1, any answer to it 0.
     """
 
     name: ClassVar[str] = "joint_f1"
 
     @override
-    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float | None:
-        if not question.answers:
-            return None
+    def value(self, question: Question, prediction: PredictionRow, precision: float, recall: float) -> float:
         answer = normalise(prediction["answer"] or "")
+        if not question.answerable:
+            return 0.0 if answer else harmonic(precision, recall)
         pairs = [HotpotF1().precision_and_recall(answer, gold) for gold in map(normalise, question.answers)]
         return max(harmonic(p * precision, r * recall) for p, r in pairs)
 

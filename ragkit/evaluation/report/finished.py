@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ragkit.engine.jsonl import dump_line
-from ragkit.engine.run_folder import PASSAGES, read_lines
+from ragkit.engine.jsonl import dump_line, load_line
+from ragkit.engine.run_folder import PASSAGES, TRACE, read_lines, understood
 from ragkit.errors import InputError
 from ragkit.evaluation.prediction import PredictionRow, align
 from ragkit.evaluation.questions import Question
@@ -42,15 +42,16 @@ def read_reported_run(folder: Path) -> ReportedRun:
     """
     run = read_run(folder)
     rows = align(run.questions, read_predictions(folder))
-    figures = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-    summary = Summary(
-        overall=_group(figures),
-        types={name: _group(group) for name, group in figures["types"].items()},
-        flags=figures["flags"],
-        scores={name: values for name, values in run.scores.items() if any(v is not None for v in values)},
-        quality=run.quality,
-        curves=figures["curves"],
-    )
+    with understood(folder / METRICS):
+        figures = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+        summary = Summary(
+            overall=_group(figures),
+            types={name: _group(group) for name, group in figures["types"].items()},
+            flags=figures["flags"],
+            scores=run.scores,
+            quality=run.quality,
+            curves=figures["curves"],
+        )
     return ReportedRun(folder, run.lock["name"], summary, run.questions, rows, run.lock)
 
 
@@ -94,7 +95,7 @@ def tell_question(folder: Path, identifier: str) -> ToldQuestion:
     return ToldQuestion(
         question=run.questions[position],
         row=row,
-        story=tell(row, _trace(folder / "trace.jsonl", identifier), texts),
+        story=tell(row, _trace(folder / TRACE, identifier), texts),
         texts=texts,
         scores={name: values[position] for name, values in run.summary.scores.items()},
         judgements=judgements_of(folder).get(identifier, []),
@@ -119,4 +120,4 @@ def _trace(path: Path, identifier: str) -> dict[str, Any] | None:
         for line in file:
             if line.startswith(start):
                 found = line
-    return cast("dict[str, Any]", json.loads(found)) if found else None
+    return cast("dict[str, Any]", load_line(found)) if found else None

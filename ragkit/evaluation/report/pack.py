@@ -21,7 +21,7 @@ def dump(value: Any) -> bytes:
     Lone surrogates, which UTF-8 does not have, stay as their escapes.
     """
     data = dump_line(value)
-    if b"\\u" in data and (b"NaN" in data or b"Infinity" in data):  # orjson, the usual writer, has made them null
+    if b"NaN" in data or b"Infinity" in data:  # orjson, the usual writer, makes them null, `json` does not
         data = json.dumps(json.loads(data, parse_constant=lambda _: None)).encode()
     return data.rstrip(b"\n")
 

@@ -37,8 +37,8 @@ def write_page(path: Path, title: str, kind: str, data: Iterable[tuple[str, str]
     before, _, after = _text(f"{kind}.html").partition("<!-- data -->")
     for mark, content in (
         ("<!-- policy -->", policy),
-        ("<!-- title -->", html.escape(title)),
         ("/* style */", style),
+        ("<!-- title -->", html.escape(title)),  # last: what it says is no mark
     ):
         before = before.replace(mark, content)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

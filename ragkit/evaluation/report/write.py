@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ragkit.engine.run_folder import PASSAGES, read_lines
+from ragkit.engine.run_folder import PASSAGES, TRACE, read_lines
 from ragkit.evaluation.prediction import PredictionRow, align
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.report.compact import detail
@@ -109,7 +109,7 @@ def _read_traces(
 
     for row in rows:
         passages.take(row)
-    for trace in read_lines(run / "trace.jsonl") if run else ():
+    for trace in read_lines(run / TRACE) if run else ():
         identifier = trace["id"]
         if identifier in by_id:  # a question that failed and was run again has two lines: the later one counts
             traces.stories[identifier] = tell_of(identifier, trace)

@@ -18,7 +18,7 @@ def test_both_forms_of_qrels(tmp_path):
     assert read_qrels(beir) == {"1": {"a b": 1}}
 
 
-@pytest.mark.parametrize("line", ["1 0 d1", "1 0 d1 much", "1 0 d1 1 2", "1\td1\tmuch"])
+@pytest.mark.parametrize("line", ["1 0 d1", "1 0 d1 much", "1 0 d1 1 2", "1\td1\tmuch", "1 0 d1 inf", "1 0 d1 0.5"])
 def test_bad_qrels(tmp_path, line):
     path = tmp_path / "qrels.txt"
     path.write_text(f"1 0 d1 1\n{line}\n")
@@ -30,6 +30,9 @@ def test_runs_are_ordered_by_score(tmp_path):
     path = tmp_path / "run.txt"
     path.write_text("1 Q0 d2 2 0.5 tag\n1 Q0 d1 1 0.9 tag\n1 Q0 d3 3 0.5 tag\n2 Q0 d1 1 3 tag\n")
     assert read_run_file(path) == {"1": [("d1", 0.9), ("d2", 0.5), ("d3", 0.5)], "2": [("d1", 3.0)]}
+    path.write_text("1 Q0 d2 inf 0.5 tag\n")
+    with pytest.raises(InputError, match=r"run\.txt:1: must be 'query Q0"):
+        read_run_file(path)
     path.write_text("1 Q0 d2 2 0.5\n")
     with pytest.raises(InputError, match=r"run\.txt:1: must be 'query Q0"):
         read_run_file(path)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ragkit import Documents, Pipeline, Stage, stage
-from ragkit.config.settings import RunSettings
 from ragkit.engine.conditions import Condition
 from ragkit.engine.controls import Loop
 from ragkit.engine.state import Hit, Passage
@@ -11,6 +10,7 @@ from ragkit.evaluation.questions import Question
 from ragkit.index import LocalIndex, SparseSettings
 from ragkit.models.base import LanguageModel
 from ragkit.models.scripted import Rule, ScriptedModel
+from ragkit.settings import RunSettings
 from ragkit.stages import AnswerRead, ContextPack, RetrieveSparse
 
 HOSTILE = (

@@ -1,6 +1,7 @@
 import base64
 import gzip
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -9,6 +10,7 @@ from evaluation_builders import FAILURE, passage, prediction, question
 
 from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.report import write_comparison, write_report
+from ragkit.evaluation.report.pack import dump
 from ragkit.evaluation.summary import summarise
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(2)> {{ 7 * 7 }} <!-- -->"
@@ -142,6 +144,13 @@ def test_no_metrics_no_questions_no_settings(tmp_path):
 def test_the_same_run_gives_the_same_bytes(tmp_path):
     first = report(tmp_path, [question("1", ("x",))], [prediction("1", "x")]).html
     assert report(tmp_path, [question("1", ("x",))], [prediction("1", "x")]).html == first
+
+
+def test_numbers_that_json_does_not_have_are_null_whatever_stands_beside_them():
+    assert json.loads(dump({"large": 2**70, "score": math.nan}), parse_constant=pytest.fail) == {
+        "large": 2**70,
+        "score": None,
+    }
 
 
 def test_a_comparison_is_packed_too(tmp_path):
