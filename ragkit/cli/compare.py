@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import typer
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
-from ragkit.cli.console import errors, output
+from ragkit.cli.console import counted, errors, output
 
 if TYPE_CHECKING:
     from ragkit.evaluation.compare import Compared, Comparison
@@ -31,9 +32,16 @@ def compare(
     for run, missing in comparison.left_out.items():
         if missing:
             errors.print(
-                f"{run}: {missing} of its questions are not in all runs and were left out", style="yellow", markup=False
+                f"{run}: left out {counted(missing, 'question')} that not all runs have", style="yellow", markup=False
             )
+    for compared in comparison.runs:
+        if compared.failures:
+            text = f"{compared.run}: {counted(compared.failures, 'question')} failed (counted as wrong)"
+            errors.print(text, style="yellow", markup=False)
+        if alone := sorted(compared.metrics.keys() - _of_all(comparison)):
+            errors.print(f"{compared.run}: not measured in all runs: {', '.join(alone)}", style="yellow", markup=False)
     _show(comparison)
+    out.parent.mkdir(parents=True, exist_ok=True)
     replace_file(out, comparison.to_json())
     page = out.with_suffix(".html")
     write_comparison(page, asdict(comparison))
@@ -41,17 +49,23 @@ def compare(
     return 0
 
 
+def _of_all(comparison: "Comparison") -> set[str]:
+    """Return the metrics that all runs have."""
+    return set.intersection(*(set(run.metrics) for run in comparison.runs))
+
+
 def _show(comparison: "Comparison") -> None:
     baseline, *others = comparison.runs
-    output.print(f"baseline: {baseline.run}, {comparison.questions} questions", style="bold", markup=False)
+    output.print(f"baseline: {baseline.run}, {counted(comparison.questions, 'question')}", style="bold", markup=False)
     for other in others:
-        table = Table(title=other.run, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        for column in ("metric", "base", "run", "difference", "95 % interval", "p (Holm)", "won/lost"):
-            table.add_column(column, justify="left" if column == "metric" else "right", no_wrap=True)
+        table = Table(title=Text(other.run), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("metric", overflow="fold")  # a long name gives way, a number never
+        for column in ("base", "run", "difference", "95 % interval", "p (Holm)", "won/lost"):
+            table.add_column(column, justify="right", no_wrap=True)
         for name, change in other.differences.items():
             paired = change.paired
             table.add_row(
-                name,
+                Text(name),
                 _number(baseline.metrics[name].value),
                 _number(other.metrics[name].value),
                 _number(paired.difference),
@@ -76,17 +90,21 @@ def _show_pareto(comparison: "Comparison") -> None:
     shown = [pareto for pareto in comparison.pareto if pareto.quality == comparison.pareto[0].quality]
     for pareto in shown:
         table = Table(title=f"{pareto.quality} against {pareto.cost}", title_justify="left")
-        for column in ("run", pareto.quality, "95 % interval", pareto.cost, "on the front"):
-            table.add_column(column, justify="left" if column == "run" else "right")
+        table.add_column("run", overflow="fold")
+        for column in (pareto.quality, "95 % interval", pareto.cost, "on the front"):
+            table.add_column(column, justify="right", no_wrap=True)
         for point in sorted(pareto.points, key=lambda point: point.cost):
             interval = f"{_number(point.quality_low)} to {_number(point.quality_high)}"
             front = "yes" if point.on_front else ""
-            table.add_row(point.run, _number(point.quality), interval, _number(point.cost), front)
+            table.add_row(Text(point.run), _number(point.quality), interval, _number(point.cost), front)
         output.print(table)
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    if value is None:
+        return "-"
+    small = 0 < abs(value) < 0.0005
+    return f"{value:.1g}" if small else f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
 def _p(value: float | None) -> str:

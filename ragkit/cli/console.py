@@ -3,10 +3,11 @@
 import logging
 import threading
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,10 +18,29 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.segment import Segment
 from rich.text import Text
+from typing_extensions import override
 
-output = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# Control characters by their pictures (ESC is ␛); those of 8 bits, and those that turn the direction of writing, by �.
+_SHOWN = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"},
+    **{0x7F: 0x2421},
+    **dict.fromkeys([*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD),
+}
+
+
+class SafeConsole(Console):
+    """A console whose texts cannot command the terminal: questions, passages and answers come from anywhere."""
+
+    @override
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else text.translate(_SHOWN), style, control)
+
+
+output = SafeConsole(highlight=False)
+errors = SafeConsole(stderr=True, highlight=False)
 
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -104,6 +124,11 @@ def shorten(text: str, length: int) -> str:
     """Return a text in one line, cut to a length."""
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: `1 question`, `2 questions`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def size_of(count: float) -> str:

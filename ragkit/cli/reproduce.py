@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ragkit.cli.again import to_go_on
-from ragkit.cli.console import ProgressBars, errors, output
+from ragkit.cli.console import ProgressBars, counted, errors, output
 
 if TYPE_CHECKING:
     from ragkit.evaluation.reproduce import Changed
@@ -43,7 +43,7 @@ def reproduce(
     if divergence is None:
         output.print("every prediction is identical", style="green")
         return 0
-    output.print(f"{divergence.questions} questions came out differently", style="red")
+    output.print(f"{divergence.questions} of {counted(found.questions, 'question')} came out differently", style="red")
     output.print(f"first divergence: question {divergence.question}, stage {divergence.stage}", markup=False)
     output.print(f"  {divergence.field}", markup=False)
     output.print(f"    then  {_shown(divergence.then)}", markup=False, soft_wrap=True)

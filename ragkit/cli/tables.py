@@ -6,11 +6,11 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from ragkit.cli.console import output
+from ragkit.cli.console import counted, output
 
 if TYPE_CHECKING:
     from ragkit.evaluation.funnel import Funnel
-    from ragkit.evaluation.table import Table
+    from ragkit.evaluation.table import Row, Table
 
 LEVEL = 0.05
 _LONGEST_REASONS = 3
@@ -25,17 +25,19 @@ def show_runs(table: "Table") -> None:
     for name in ("run", "questions", "failed", "calls made", "known"):
         runs.add_column(name, justify="left" if name == "run" else "right")
     for row in table.rows:
-        heading = f"{row.group}: {row.name}" if row.group else row.name
         runs.add_row(
-            escape(heading), f"{row.questions:,}", str(row.failures), f"{row.calls.made:,}", f"{row.calls.known:,}"
+            escape(_heading(row)),
+            f"{row.questions:,}",
+            str(row.failures),
+            f"{row.calls.made:,}",
+            f"{row.calls.known:,}",
         )
     output.print(runs)
     for row in table.rows:
-        shown = RichTable(
-            title=f"\n{row.name}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
-        )
-        for name in ("metric", "value", "95 % interval", "difference", "95 % interval", "p (Holm)"):
-            shown.add_column(name, justify="left" if name == "metric" else "right", no_wrap=True)
+        shown = RichTable(title=escape(_heading(row)), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        shown.add_column("metric", overflow="fold")  # a long name gives way, a number never
+        for name in ("value", "95 % interval", "difference", "95 % interval", "p (Holm)"):
+            shown.add_column(name, justify="right", no_wrap=True)
         for name in metric_names([row]):
             quality, estimate = name in row.quality, row.metrics[name]
             cells = [show_value(estimate.value, quality), show_interval(estimate.low, estimate.high, quality)]
@@ -49,6 +51,10 @@ def show_runs(table: "Table") -> None:
             shown.add_row(name, *cells)
         output.print(shown)
     show_notes(table)
+
+
+def _heading(row: "Row") -> str:
+    return f"{row.group}: {row.name}" if row.group else row.name
 
 
 def show_groups(table: "Table") -> None:
@@ -86,10 +92,8 @@ def show_funnel(funnel: "Funnel") -> None:
     """Print where gold evidence was lost, a line for each stage."""
     if not funnel.questions:
         return
-    table = RichTable(
-        title=f"funnel: {funnel.questions} questions with gold evidence, {funnel.units} pieces of it",
-        title_justify="left",
-    )
+    questions, pieces = counted(funnel.questions, "question"), counted(funnel.units, "piece")
+    table = RichTable(title=f"funnel: {questions} with gold evidence, {pieces} of it", title_justify="left")
     for column in ("stage", "all of it", "some", "pieces", "lost here"):
         table.add_column(column, justify="left" if column in ("stage", "lost here") else "right")
     for stage in funnel.stages:

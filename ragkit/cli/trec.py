@@ -13,14 +13,13 @@ def trec(
 ) -> int:
     """Write a run's final rankings as a TREC run, and the gold of its questions as qrels."""
     from ragkit.evaluation.datasets import write_qrels, write_run_file
-    from ragkit.evaluation.prediction import align
     from ragkit.evaluation.records import read_predictions, read_run
 
     finished = read_run(run)
+    rows = read_predictions(run, finished.questions)
     folder = out or run
     folder.mkdir(parents=True, exist_ok=True)
     write_qrels(folder / "qrels.trec", finished.questions)
-    rows = align(finished.questions, read_predictions(run))
     write_run_file(folder / "rankings.trec", finished.questions, rows, tag=str(finished.lock["name"]).replace(" ", "_"))
     output.print(f"written: {folder / 'rankings.trec'}, {folder / 'qrels.trec'}", soft_wrap=True, markup=False)
     return 0

@@ -45,6 +45,8 @@ class RunFolder:
     def __enter__(self) -> Self:
         from filelock import FileLock, Timeout
 
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path}: is a file; a run needs a folder")
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             self._stack.enter_context(FileLock(self.path / ".lock", timeout=0))
@@ -63,7 +65,10 @@ class RunFolder:
     def _start(self) -> None:
         lock_file = self.path / LOCK_FILE
         if lock_file.exists():
-            before = yaml.safe_load(lock_file.read_text(encoding="utf-8"))
+            try:
+                before = yaml.safe_load(lock_file.read_text(encoding="utf-8"))
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                raise InputError(f"{lock_file}: the file is damaged: {' '.join(str(error).split())}") from None
             if differing := list(differences(before, self.lock)):
                 changes = "\n".join(f"  {name}: {old!r} then, {new!r} now" for name, old, new in differing[:10])
                 raise InputError(
@@ -75,7 +80,8 @@ class RunFolder:
             replace_file(lock_file, yaml.safe_dump(self.lock, sort_keys=False, allow_unicode=True, width=120))
         for name in (PREDICTIONS, TRACE, PASSAGES):
             trim(self.path / name)
-        kept = [row for row in read_lines(self.path / PREDICTIONS) if row["error"] is None]
+        rows = read_lines(self.path / PREDICTIONS)
+        kept = [row for row in rows if isinstance(row, dict) and {"id", "error"} <= row.keys() and row["error"] is None]
         self.finished = {row["id"]: dump_line(row) for row in kept}
         replace_file(self.path / PREDICTIONS, b"".join(self.finished.values()))
         self._predictions = self._append_to(PREDICTIONS)
@@ -136,7 +142,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 yield load_line(line)
             except ValueError as error:
-                _LOG.warning("%s:%d: the line is damaged (%s); its question is run again", path, number, error)
+                _LOG.warning("%s:%d: the line is damaged (%s) and left out", path, number, error)
 
 
 @contextmanager
@@ -159,8 +165,12 @@ def understood(path: Path) -> Iterator[None]:
 def replace_file(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a kill, sees the old text or the new one and nothing between."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        temporary.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # not the temporary one, of which nobody knows
+        raise
 
 
 def differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

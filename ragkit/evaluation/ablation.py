@@ -80,7 +80,7 @@ def parse_sweep(text: str) -> Sweep:
     """Return the path and the values of `path.to.key=1,3,5`; values are read as YAML.
 
     Raises:
-        InputError: it is of another form, or has fewer than two values.
+        InputError: it is of another form, has fewer than two values, or one of them twice.
     """
     path, equals, listed = text.partition("=")
     if not path or not equals:
@@ -91,6 +91,8 @@ def parse_sweep(text: str) -> Sweep:
         raise InputError(f"--sweep {text}: {error.problems[0].message}") from None
     if len(values) < 2:
         raise InputError(f"--sweep {text}: name at least two values, with commas between them")
+    if repeated := [value for number, value in enumerate(values) if value in values[:number]]:
+        raise InputError(f"--sweep {text}: {_shown(repeated[0])} is named twice")
     return path, tuple(values)
 
 

@@ -15,6 +15,9 @@ Scores = Mapping[str, Sequence[float | None]]
 """Per metric, the value of each question; the questions stand in one order for all runs that are compared."""
 
 
+OF_THE_CACHE = "cached_share"
+"""Says what ran before, not how the systems differ: it is shown and not tested."""
+
 COSTS = ("cost", "seconds", "tokens", "model_calls", "searches", "retriever_calls")
 """Metrics of which less is better: what quality is plotted against."""
 
@@ -33,13 +36,14 @@ class Difference:
 
 
 def differences(baseline: Scores, others: Sequence[Scores]) -> list[dict[str, Difference]]:
-    """Return the differences of other runs to a baseline, for each metric that both have.
+    """Return the differences of other runs to a baseline, for each metric that both have but `cached_share`.
 
     The paired randomisation test of each metric is corrected by Holm over the runs that it is tested for.
     """
-    tests = [{name: paired_test(other[name], baseline[name]) for name in baseline if name in other} for other in others]
+    names = [name for name in baseline if name != OF_THE_CACHE]
+    tests = [{name: paired_test(other[name], baseline[name]) for name in names if name in other} for other in others]
     corrected: list[dict[str, Difference]] = [{} for _ in others]
-    for name in baseline:
+    for name in names:
         tested = [position for position, test in enumerate(tests) if name in test]
         values = holm([tests[position][name].p for position in tested])
         for position, p in zip(tested, values, strict=True):

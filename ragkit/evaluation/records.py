@@ -1,7 +1,7 @@
 """What a finished run keeps about its questions, so that it can be compared, explained and repeated by itself."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -9,10 +9,10 @@ from typing import Any, cast
 import yaml
 
 from ragkit.engine.jsonl import dump_line
-from ragkit.engine.run_folder import LOCK_FILE, PREDICTIONS, read_lines, replace_file, understood
+from ragkit.engine.run_folder import LOCK_FILE, PREDICTIONS, replace_file
 from ragkit.errors import InputError
 from ragkit.evaluation.funnel import Funnel
-from ragkit.evaluation.prediction import PredictionRow
+from ragkit.evaluation.prediction import PredictionRow, align
 from ragkit.evaluation.questions import Question, read_questions
 from ragkit.evaluation.summary import Summary
 
@@ -76,23 +76,36 @@ def read_run(folder: Path) -> FinishedRun:
         InputError: the folder holds no run, or one that is not finished.
     """
     check_finished(folder)
-    rows = list(read_lines(folder / SCORES))
+    rows = _rows(folder / SCORES)
     questions = read_questions(folder / QUESTIONS)
-    with understood(folder / SCORES):
-        if [row.pop("id") for row in rows] != [question.id for question in questions]:
-            raise InputError(f"{folder}: {SCORES} and {QUESTIONS} hold different questions; run it again")
-        # Figures that are no mean over questions are not in here: single questions have no value of them.
-        scores = {name: [row[name] for row in rows] for name in rows[0]}
-    with understood(folder / METRICS):
-        metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-        return FinishedRun(
-            name=str(folder),
-            lock=read_lock(folder),
-            questions=questions,
-            scores=scores,
-            quality=tuple(metrics["quality"]),
-            failures=metrics["failures"],
-        )
+    if [row.pop("id") for row in rows] != [question.id for question in questions]:
+        raise InputError(f"{folder}: {SCORES} and {QUESTIONS} hold different questions; {_AGAIN}")
+    metrics = read_figures(folder)
+    return FinishedRun(
+        name=str(folder),
+        lock=read_lock(folder),
+        questions=questions,
+        scores={name: [row.get(name) for row in rows] for name in metrics["metrics"]},
+        quality=tuple(metrics["quality"]),
+        failures=metrics["failures"],
+    )
+
+
+def read_figures(folder: Path) -> dict[str, Any]:
+    """Return what `metrics.json` of a run holds.
+
+    Raises:
+        InputError: the file is damaged, or of another version.
+    """
+    try:
+        figures = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{folder / METRICS}: the file is damaged ({error}); {_AGAIN}") from None
+    needed = {"questions", "failures", "metrics", "quality", "flags", "types", "curves", "judges"}
+    if not isinstance(figures, dict) or (missing := sorted(needed - figures.keys())):
+        what = f"it has no '{missing[0]}'" if isinstance(figures, dict) else "it is no object"
+        raise InputError(f"{folder / METRICS}: the file is damaged or of another version ({what}); {_AGAIN}")
+    return figures
 
 
 def check_finished(folder: Path) -> None:
@@ -111,16 +124,55 @@ def check_finished(folder: Path) -> None:
         )
 
 
-def read_predictions(folder: Path) -> list[PredictionRow]:
-    """Return the predictions of a run."""
-    return cast("list[PredictionRow]", list(read_lines(folder / PREDICTIONS)))
+def read_predictions(folder: Path, questions: Sequence[Question]) -> list[PredictionRow]:
+    """Return the predictions of a run, in the order of its questions.
+
+    Raises:
+        InputError: a line is no prediction, or questions and predictions do not belong together.
+    """
+    rows = _rows(folder / PREDICTIONS, PredictionRow.__required_keys__)
+    try:
+        return align(questions, cast("list[PredictionRow]", rows))
+    except InputError as error:
+        raise InputError(f"{folder / PREDICTIONS}: {error}; {_AGAIN}") from None
 
 
 def read_lock(folder: Path) -> dict[str, Any]:
-    """Return the settings of a run, as its lock holds them."""
-    text = (folder / LOCK_FILE).read_text(encoding="utf-8")
-    data: dict[str, Any] = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
+    """Return the settings of a run, as its lock holds them.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / LOCK_FILE
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the file is damaged: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict) or "name" not in data:
+        raise InputError(f"{path}: the file is damaged, or not of a run: it names no run")
     return data
 
 
+def _rows(path: Path, needed: Iterable[str] = ("id",)) -> list[dict[str, Any]]:
+    """Return the rows of a finished run's file, of which each has some keys.
+
+    Raises:
+        InputError: a line is damaged, or lacks one of them.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; {_AGAIN}")
+    found = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}:{number}: the line is damaged ({error}); {_AGAIN}") from None
+        if not isinstance(row, dict) or (missing := sorted(set(needed) - row.keys())):
+            what = f"it has no '{missing[0]}'" if isinstance(row, dict) else "it is no object"
+            raise InputError(f"{path}:{number}: the line is damaged or of another version ({what}); {_AGAIN}")
+        found.append(row)
+    return found
+
+
+_AGAIN = "complete the run with 'ragkit run' and --out, or run it anew"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

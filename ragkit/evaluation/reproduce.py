@@ -13,7 +13,7 @@ from ragkit.engine.run_folder import PREDICTIONS, TRACE, differences, read_lines
 from ragkit.errors import InputError
 from ragkit.evaluation.experiment import run_experiment
 from ragkit.evaluation.questions import read_questions
-from ragkit.evaluation.records import QUESTIONS, check_finished, read_lock
+from ragkit.evaluation.records import QUESTIONS, check_finished, read_lock, read_predictions
 from ragkit.models.secrets import MASK
 from ragkit.pipeline import Pipeline
 
@@ -56,11 +56,13 @@ class Reproduction:
 
     Attributes:
         folder: the repetition.
+        questions: how many there are.
         changed: what the run depends on and that differs now.
         divergence: None if every prediction is identical.
     """
 
     folder: Path
+    questions: int
     changed: list[Changed]
     divergence: Divergence | None
 
@@ -130,9 +132,10 @@ def reproduce(
     with pipeline:
         pipeline.settings = pipeline.settings.model_copy(update={"cache": cache})
         questions = read_questions(run / QUESTIONS)
+        read_predictions(run, questions)  # what cannot be compared is not worth a repetition
         oracle = tuple(lock.get("oracle", ()))
         run_experiment(pipeline, questions, out=out, oracle=oracle, on_progress=on_progress, on_folder=on_folder)
-    return Reproduction(out, changed, first_divergence(run, out))
+    return Reproduction(out, len(questions), changed, first_divergence(run, out))
 
 
 def first_divergence(run: Path, again: Path) -> Divergence | None:

@@ -150,11 +150,13 @@ def show_funnel(funnel: Funnel) -> str:
 
 
 def show_value(value: float | None, quality: bool, *, signed: bool = False) -> str:
-    """Return a mean as it is shown: three decimals for what lies between 0 and 1, fewer for costs."""
+    """Return a mean as it is shown: three decimals below 1, fewer for larger costs, one digit of what is tiny."""
     if value is None:
         return "-"
-    sign = "+" if signed else ""
-    return f"{value:{sign}.3f}" if quality else f"{value:{sign},.2f}" if abs(value) < 10 else f"{value:{sign},.1f}"
+    sign, size = "+" if signed else "", abs(value)
+    if quality or size < 1:
+        return f"{value:{sign}.1g}" if 0 < size < 0.0005 else f"{value:{sign}.3f}"
+    return f"{value:{sign},.2f}" if size < 10 else f"{value:{sign},.1f}"
 
 
 def show_interval(low: float | None, high: float | None, quality: bool) -> str:

@@ -31,6 +31,9 @@ IN_SAMPLE = (
 )
 
 
+CALLS = "Calls made are those that ran; known are those that the cache, or an equal call under way, answered."
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to evaluate.
@@ -121,9 +124,10 @@ def evaluate(
         questions = load_questions(_source(plan, pipeline), plan.limit or pipeline.settings.limit)
         if plan.select:
             validation, questions = _divide(plan, questions)
-            chosen = _choose(plan, points, validation, evaluation)
+            chosen, equals = _choose(plan, points, validation, evaluation)
+            tie = f" ({', '.join(equals)} did as well: the first one named was taken)" if equals else ""
             notes.append(
-                f"{chosen[0]} was chosen by {plan.select} on {len(validation)} validation questions; "
+                f"{chosen[0]} was chosen by {plan.select} on {len(validation)} validation questions{tie}; "
                 f"the rows of 'test' are over {len(questions)} others."
             )
             points = [chosen]
@@ -143,6 +147,7 @@ def evaluate(
         with Pipeline.load(plan.file, [*plan.overrides, *overrides]) as changed:
             evaluation.run(changed, questions, name, group)
     evaluation.finish(group)
+    notes.append(CALLS)
     if len(evaluation.rows) > 1:
         notes.append(
             f"Differences are to '{FULL}', over the same questions, with 95 % bootstrap intervals; p by paired "
@@ -157,12 +162,11 @@ def oracle_notes(row: Row) -> list[str]:
         return []
     notes = []
     if row.oracle.missing:
-        notes.append(f"{row.name}: {row.oracle.missing} gold ids are not in the index.")
+        ids = "1 gold id is" if row.oracle.missing == 1 else f"{row.oracle.missing} gold ids are"
+        notes.append(f"{row.name}: {ids} not in the index.")
     if row.oracle.untouched:
-        notes.append(
-            f"{row.name}: {row.oracle.untouched} questions have no gold passage in the index and were retrieved for "
-            "as always."
-        )
+        questions = "1 question has" if row.oracle.untouched == 1 else f"{row.oracle.untouched} questions have"
+        notes.append(f"{row.name}: {questions} no gold passage in the index, so the stage worked as always there.")
     return notes
 
 
@@ -221,8 +225,8 @@ def _divide(plan: Plan, questions: list[Question]) -> tuple[list[Question], list
 
 def _choose(
     plan: Plan, points: Sequence[tuple[str, list[str]]], validation: Sequence[Question], evaluation: _Evaluation
-) -> tuple[str, list[str]]:
-    """Return the point of the grid that is best on the validation questions, the first one of equals."""
+) -> tuple[tuple[str, list[str]], list[str]]:
+    """Return the point of the grid that is best on the validation questions, and the names of later ones as good."""
     rows = []
     for name, overrides in points:
         with Pipeline.load(plan.file, [*plan.overrides, *overrides]) as changed:
@@ -232,4 +236,5 @@ def _choose(
     known = [value for value in values if value is not None]
     if not known:
         raise InputError(f"--select {metric}: it applies to none of the validation questions")
-    return points[values.index(max(known))]
+    best, *equals = [point for point, value in zip(points, values, strict=True) if value == max(known)]
+    return best, [name for name, _ in equals]

@@ -1,9 +1,12 @@
 """`ragkit compare`."""
 
 import json
+import re
 
 import pytest
 from cli_farm import QUESTIONS
+
+from ragkit.cli import console
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def test_other_questions_are_left_out_with_a_warning(runs, ragkit):
     assert ragkit("run", "farm.yaml", "--out", "c").code == 0
     result = ragkit("compare", "a", "c", "--out", "other.json")
     assert result.code == 0
-    assert "a: 1 of its questions are not in all runs and were left out" in result.err
+    assert "a: left out 1 question that not all runs have" in result.err
     assert json.loads((runs / "other.json").read_text())["questions"] == 2
 
 
@@ -48,3 +51,23 @@ def test_what_is_no_run(runs, ragkit):
     assert result.code == 2
     assert "docs: holds no run (there is no run.lock.yaml)" in result.err
     assert ragkit("compare", "a").code == 2
+
+
+def test_numbers_are_shown_whole_in_a_narrow_terminal(runs, ragkit, monkeypatch):
+    monkeypatch.setattr(console.output, "width", 80)
+    result = ragkit("compare", "a", "b")
+    assert "\u2026" not in result.out
+    assert re.search(r"em +0\.667 +0\.333 +-0\.333 +-1\.000 to 0\.000 +1\.000 +0/1", result.out)
+
+
+def test_failures_and_metrics_of_one_run_only_are_said(runs, ragkit):
+    changes = ("--set", "models.reader={provider: scripted}", "--set", "run.metrics=[em, hit]")
+    assert ragkit("run", "farm.yaml", *changes, "--out", "c").code == 1
+    result = ragkit("compare", "a", "c", "--out", "new/folder/x.json")
+    assert result.code == 0, result.err
+    assert "c: 3 questions failed (counted as wrong)" in result.err
+    assert "a: not measured in all runs: f1, recall@2" in result.err
+    assert "c: not measured in all runs: hit" in result.err
+    found = json.loads((runs / "new" / "folder" / "x.json").read_text())
+    assert "cached_share" in found["runs"][1]["metrics"]  # shown, but it says what ran before, so it is not tested
+    assert "cached_share" not in found["runs"][1]["differences"]

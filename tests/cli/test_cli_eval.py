@@ -56,7 +56,7 @@ def test_oracles_give_the_head_room(farm, ragkit):
     assert change["p_holm"] == 1.0  # one question of two
     assert rows["oracle retrieve+read"]["metrics"]["em"]["value"] == 1.0
     assert "untouched" not in result.out
-    assert "oracle retrieve: 1 questions have no gold passage in the index" in result.out
+    assert "oracle retrieve: 1 question has no gold passage in the index" in result.out
 
 
 def test_gold_that_the_index_lacks_is_counted(farm, ragkit):
@@ -64,7 +64,7 @@ def test_gold_that_the_index_lacks_is_counted(farm, ragkit):
     with (farm / "questions.jsonl").open("a") as file:
         file.write(json.dumps(lost) + "\n")
     result = ragkit("eval", "farm.yaml", "--oracle", "retrieve", "--out", "out")
-    assert "oracle retrieve: 1 gold ids are not in the index." in result.out
+    assert "oracle retrieve: 1 gold id is not in the index." in result.out
     assert by_name(farm / "out")["oracle retrieve"]["oracle"]["missing"] == 1
 
 

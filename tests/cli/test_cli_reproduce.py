@@ -75,7 +75,7 @@ def test_another_reply_of_a_model_is_found_at_its_stage(run, ragkit):
     (run / "trace.jsonl").write_text("".join(json.dumps(row) + "\n" for row in traces))
     result = ragkit("reproduce", "out", "--out", "again")
     assert result.code == 1
-    assert "1 questions came out differently" in result.out
+    assert "1 of 3 questions came out differently" in result.out
     assert "first divergence: question m, stage answer.read" in result.out
     assert '    then  "16 percent [1]"\n    now   "15 percent [1]"' in result.out
 

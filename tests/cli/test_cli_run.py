@@ -48,10 +48,37 @@ def test_other_questions_and_a_limit(farm, ragkit):
 def test_failed_questions_are_listed_and_counted(farm, ragkit):
     result = ragkit("run", "farm.yaml", "--set", "models.reader.default=null", "--out", "out")
     assert result.code == 1
-    assert "1 of 3 questions failed (they count as wrong):" in result.out
+    assert "1 of 3 questions failed (counted as wrong):" in result.out
     assert "  n: answer.read: RagkitError: no rule of the scripted model fits" in result.out
     assert "Traceback" not in result.out + result.err
     assert [row["error"] is None for row in rows(farm / "out")] == [True, True, False]
+
+
+def test_questions_that_failed_alike_are_listed_together(farm, ragkit):
+    result = ragkit("run", "farm.yaml", "--set", "models.reader={provider: scripted}", "--out", "out")
+    assert result.code == 1
+    assert "  w, m, n: answer.read: RagkitError: no rule of the scripted model fits" in result.out
+    assert result.out.count("RagkitError") == 1
+
+
+def test_what_judges_could_not_say_and_how_far_they_agree_is_shown(farm, ragkit):
+    judges = "{right: {type: rubric, models: [fair, odd], scale: pass_fail}}"
+    fair = '{provider: scripted, default: \'{"reason": "", "grade": "pass"}\'}'
+    odd = '{provider: scripted, rules: [{contains: maize, reply: Good}], default: \'{"reason": "", "grade": "fail"}\'}'
+    changes = ("--set", f"models.fair={fair}", "--set", f"models.odd={odd}", "--set", f"run.judges={judges}")
+    result = ragkit("run", "farm.yaml", *changes, "--out", "out")
+    assert result.code == 0, result.err
+    assert "right.odd: 1 question not measured, in no mean (why: judgements.jsonl)" in result.out
+    assert "right: fair and odd agree with kappa 0.00 (0.00 to 0.00) on 1 question, the same grade for 0%" in result.out
+    told = ragkit("explain", "out", "m").out
+    assert "odd: 'RagkitError: the reply is not JSON" in told.replace("\n", " ")
+    assert "? ''" not in told
+
+
+def test_a_file_is_no_run_folder(farm, ragkit):
+    result = ragkit("run", "farm.yaml", "--out", "questions.jsonl")
+    assert result.code == 2
+    assert "questions.jsonl: is a file; a run needs a folder" in result.err
 
 
 def test_the_folder_of_another_run_is_refused(farm, ragkit):

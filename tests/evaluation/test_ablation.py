@@ -115,3 +115,8 @@ def test_a_share_is_between_0_and_1(share):
 def test_a_side_without_questions_is_refused():
     with pytest.raises(InputError, match="one side of the split is empty"):
         split([question("1")], 0.5)
+
+
+def test_a_value_of_a_sweep_is_named_once():
+    with pytest.raises(InputError, match="3 is named twice"):
+        parse_sweep("retrieve.sparse.k=3,1,3")

@@ -128,6 +128,8 @@ def test_every_metric_says_what_it_is(name):
         ("recal@5", "unknown metric 'recal@5', did you mean 'recall'?"),
         ("zzz", "unknown metric 'zzz'. The metrics are: abstained, abstention, abstention_f1, aurc,"),
         ("", "unknown metric ''"),
+        ("seconds", "metric 'seconds': is measured in every run; leave it out"),
+        ("P(rel=2)", "metric 'P(rel=2)': P needs a cutoff, e.g. 'P(rel=2)@5'"),
         ("em@5", "metric 'em@5': em takes no cutoff, write 'em'"),
         ("recall", "recall needs a cutoff, a whole number from 1, e.g. 'recall@5'"),
         ("recall@", "recall needs a cutoff"),

@@ -11,6 +11,9 @@ from ragkit.engine.registry import metrics
 from ragkit.errors import InputError, did_you_mean
 from ragkit.evaluation.metrics.ranking import PAGES, RankingMetric
 
+MEASURED_ALWAYS = ("seconds", "cached_share")
+"""Figures of the trace that no metric computes and every run has."""
+
 
 @dataclass(frozen=True)
 class NativeMeasure(RankingMetric):
@@ -42,11 +45,15 @@ def parse_native(text: str) -> NativeMeasure:
     name = re.split(r"[(@]", written, maxsplit=1)[0]
     known: Sequence[str] = sorted(ir_measures.measures.registry)
     if name not in known:
+        if text in MEASURED_ALWAYS:
+            raise InputError(f"metric '{text}': is measured in every run; leave it out")
         hint = did_you_mean(name, [*metrics, *known]) or did_you_mean(name.lower(), metrics) or "."
         raise InputError(
             f"unknown metric '{text}'{hint} The metrics are: {', '.join(metrics)}; "
             "and those of ir-measures by their own names, e.g. AP, nDCG@10, P(rel=2)@5, Success@1"
         )
+    if name == "P" and "@" not in written:
+        raise InputError(f"metric '{text}': P needs a cutoff, e.g. '{text}@5'")
     try:
         measure: Any = ir_measures.parse_measure(written)
         supported = name != "NumQ" and ir_measures.DefaultPipeline.supports(measure)

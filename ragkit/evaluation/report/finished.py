@@ -1,18 +1,17 @@
 """Read a finished run back, for its report and for the stories of its questions."""
 
 import difflib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from ragkit.engine.jsonl import dump_line, load_line
-from ragkit.engine.run_folder import PASSAGES, TRACE, read_lines, understood
+from ragkit.engine.run_folder import PASSAGES, TRACE, read_lines
 from ragkit.errors import InputError
-from ragkit.evaluation.prediction import PredictionRow, align
+from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
-from ragkit.evaluation.records import METRICS, read_predictions, read_run
+from ragkit.evaluation.records import read_figures, read_predictions, read_run
 from ragkit.evaluation.report.judged import Judgement, judgements_of
 from ragkit.evaluation.report.story import Story, tell
 from ragkit.evaluation.summary import Estimate, Group, Summary
@@ -41,17 +40,17 @@ def read_reported_run(folder: Path) -> ReportedRun:
         InputError: the folder holds no run, or one that is not finished.
     """
     run = read_run(folder)
-    rows = align(run.questions, read_predictions(folder))
-    with understood(folder / METRICS):
-        figures = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-        summary = Summary(
-            overall=_group(figures),
-            types={name: _group(group) for name, group in figures["types"].items()},
-            flags=figures["flags"],
-            scores=run.scores,
-            quality=run.quality,
-            curves=figures["curves"],
-        )
+    rows = read_predictions(folder, run.questions)
+    figures = read_figures(folder)
+    summary = Summary(
+        overall=_group(figures),
+        types={name: _group(group) for name, group in figures["types"].items()},
+        flags=figures["flags"],
+        scores={name: values for name, values in run.scores.items() if any(v is not None for v in values)},
+        quality=run.quality,
+        curves=figures["curves"],
+        judges=figures["judges"],
+    )
     return ReportedRun(folder, run.lock["name"], summary, run.questions, rows, run.lock)
 
 

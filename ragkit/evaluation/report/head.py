@@ -35,6 +35,9 @@ def head(
         "quality": summary.quality,
         "funnel": _json_file(run, "funnel.json"),
         "curves": summary.curves,
+        "agreement": [
+            {"judge": judge} | pair for judge, told in summary.judges.items() for pair in told.get("agreement", ())
+        ],
         "times": [{"stage": stage} | asdict(time) for stage, time in times.items()],
         "settings": [[name, _as_yaml(value)] for name, value in settings.items()],
     }

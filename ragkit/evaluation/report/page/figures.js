@@ -19,7 +19,7 @@ function tiles(head, rows) {
   const about = head.about ?? {};
   const entries = [
     [count(questions), questions === 1 ? "question" : "questions", ""],
-    ...(head.quality.length ? [[count(counts[0]), `right (${head.quality[0]} = 1)`, "right"], [count(counts[1]), "wrong", "wrong"]] : []),
+    ...(head.quality.length && head.overall.metrics[head.quality[0]].n ? [[count(counts[0]), `right (${head.quality[0]} = 1)`, "right"], [count(counts[1]), "wrong", "wrong"]] : []),
     [count(failures), "failed", failures ? "failed" : ""],
     [count(abstained), "abstained", ""],
     ...(about.calls ? [[share(about.cached, about.calls), `of ${count(about.calls)} calls from the cache`, ""]] : []),
@@ -48,6 +48,15 @@ function metricsTable(head) {
   const columns = [["metric", "name"], ["mean", "number"], [`${head.confidence} % interval`, "number"], ["from 0 to 1", "bar-cell"],
     ["n", "number"], ["failed", "number"], ["not measured", "number"], ["not applicable", "number"]];
   return table(columns, rows, { "aria-label": "Figures of the run" });
+}
+
+function agreementTable(head) {
+  const rows = head.agreement.map((pair) => [pair.judge, pair.raters.join(", "), el("b", {}, figure(pair.kappa)),
+    pair.low === null ? "–" : `${figure(pair.low)} – ${figure(pair.high)}`, pair.same === null ? "–" : share(pair.same, 1),
+    count(pair.n), pair.weights ?? "none"]);
+  const columns = [["judge", "name"], ["raters", ""], ["kappa", "number"], [`${head.confidence} % interval`, "number"],
+    ["same grade", "number"], ["n", "number"], ["weights", ""]];
+  return table(columns, rows, { "aria-label": "How far judges agree" });
 }
 
 function typesTable(head) {

@@ -9,6 +9,7 @@ const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 
 function figure(value) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
+  if (size > 0 && size < 0.0005) return value.toPrecision(1).replace("-", "−");
   return size < 10 ? value.toFixed(3) : size < 100 ? value.toFixed(1) : count(value);
 }
 
@@ -30,8 +31,10 @@ function seconds(value) {
 const share = (part, all) => (all ? `${Math.round((100 * part) / all)} %` : "–");
 
 function place(passage) {
-  const source = passage.source || passage.document || passage.id || passage.passage;
-  return passage.page ? `${source}, page ${passage.page}` : source;
+  const document = (passage.document || passage.id || passage.passage).replace(/(#p\d+)?(\.c\d+)?$/, "");
+  const source = passage.source || document;
+  if (passage.page) return `${source}, page ${passage.page}`;
+  return document === source ? source : `${source}: ${document}`; // of many rows of one file, the row
 }
 
 function moment(iso) {
