@@ -64,8 +64,8 @@ def test_every_kind_is_built_filtered_and_continued(tmp_path, factory, monkeypat
     [
         ("Flatt", "cosine", "factory 'Flatt' with 32 dimensions: .*Flatt.*examples that fit: Flat"),
         ("PQ7", "cosine", "one of 1, 2, 4, 8, 16, 32 parts"),
-        ("IVF100,Flat", "cosine", "at least 100 clusters.*better 3900; there are 50.*'IVF1,Flat' fits"),
-        ("PQ8", "l2", "at least 256 clusters.*there are 50"),
+        ("IVF100,Flat", "cosine", "at least 100 vectors.*better 3900; there are 50.*'IVF1,Flat' fits"),
+        ("PQ8", "l2", "at least 256 vectors.*there are 50"),
         ("LSH", "cosine", "for metric: l2 only, here it is cosine"),
         ("IDMap,Flat", "cosine", "leave out IDMap"),
         ("NSG16", "cosine", "NSG16' cannot be filled piece by piece"),
@@ -86,7 +86,7 @@ def test_a_factory_that_needs_more_vectors_is_refused_before_they_are_embedded(t
 
 
 def test_a_small_sample_is_an_error_and_a_thin_one_a_warning(tmp_path, caplog, capfd):
-    with pytest.raises(InputError, match=r"at least 64 clusters.*there are 20"):
+    with pytest.raises(InputError, match=r"at least 64 vectors.*there are 20"):
         build(tmp_path, clustered(500), factory="IVF64,Flat", train_on=20)
     build(tmp_path, clustered(500), factory="IVF64,Flat")
     assert "trains 64 centroids on 500 vectors; FAISS advises 2496" in caplog.text
