@@ -80,9 +80,7 @@ def _words(value: Any) -> str:
         return "[" + ", ".join(map(_words, value)) + "]"
     if isinstance(value, (set, frozenset)):
         return "{" + ", ".join(sorted(map(_words, value))) + "}"
-    if isinstance(value, Component) or "__repr__" not in {
-        name for cls in type(value).__mro__[:-1] for name in vars(cls)
-    }:
+    if isinstance(value, Component) or repr(value) == object.__repr__(value):
         return type(value).__qualname__
     return repr(value)
 
