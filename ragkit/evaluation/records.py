@@ -85,7 +85,10 @@ def read_run(folder: Path) -> FinishedRun:
         name=str(folder),
         lock=read_lock(folder),
         questions=questions,
-        scores={name: [row.get(name) for row in rows] for name in metrics["metrics"]},
+        # Figures that are no mean over questions are not in here: single questions have no value of them.
+        scores={
+            name: [row.get(name) for row in rows] for name in metrics["metrics"] if any(name in row for row in rows)
+        },
         quality=tuple(metrics["quality"]),
         failures=metrics["failures"],
     )

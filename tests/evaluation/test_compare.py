@@ -122,16 +122,16 @@ def test_figures_that_are_no_mean_over_questions_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [
-        ("metrics.json", '{"questions": 1, "failures": 0, "metrics": {}}', "'quality' is missing"),
+        ("metrics.json", '{"questions": 1, "failures": 0, "metrics": {}}', "it has no 'curves'"),
         ("metrics.json", '{"questions":', "damaged"),
-        ("metrics.json", "[]", "another version"),
-        ("scores.jsonl", '{"question":"0","em":1.0}\n', "'id' is missing"),
+        ("metrics.json", "[]", "it is no object"),
+        ("scores.jsonl", '{"question":"0","em":1.0}\n', "it has no 'id'"),
     ],
 )
 def test_runs_of_another_version_are_named_with_what_to_do(tmp_path, name, content, what):
     runs = [finished(tmp_path / name, {"em": [0]}) for name in ("a", "b")]
     (runs[1] / name).write_text(content)
-    with pytest.raises(InputError, match=rf"{name}: written by another version of ragkit.*{what}|{what}.*--out"):
+    with pytest.raises(InputError, match=rf"{name}.*{what}.*--out"):
         compare_runs(runs)
     (runs[1] / "questions.jsonl").unlink()
     with pytest.raises(InputError, match="or was written by an older ragkit"):
