@@ -15,6 +15,7 @@ SHIPPED = Path(__file__).parent.parent / "adapters"
 
 Kind = Literal["LORA", "PROMPT_TUNING"]
 
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _PART = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?")
 
 
@@ -84,6 +85,19 @@ def read_adapter(adapter: str) -> Adapter:
         pickled = hint if any(folder.glob("*.bin")) else ""
         raise InputError(f"adapter '{adapter}' has no {WEIGHTS}{pickled}")
     return Adapter(adapter, folder, cast("Kind", kind), str(config.get("base_model_name_or_path") or ""))
+
+
+def check_base(adapter: Adapter, model: str) -> None:
+    """Compare the base that an adapter names with the model, where both are hub ids.
+
+    Folders have other names on other machines; there `check_lora` and `read_soft_prompt` compare what has to fit.
+
+    Raises:
+        InputError: they are two different models.
+    """
+    local = model.startswith(PREFIX) or Path(model).exists() or Path(adapter.trained_on).exists()
+    if not local and _HUB_ID.fullmatch(adapter.trained_on) and adapter.trained_on != model:
+        raise adapter.misfit(model, "it was trained on another model")
 
 
 def check_lora(adapter: Adapter, modules: Mapping[str, Any], model: str) -> None:

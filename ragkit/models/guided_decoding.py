@@ -46,13 +46,18 @@ class Guide(Component):
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One term of the sum of scores: who reads which prompt."""
+    """One term of the sum of scores: who reads which prompt.
+
+    Attributes:
+        merge: whether the adapter is merged into weights of its own.
+    """
 
     model: str
     revision: str | None
     adapter: str | None
     chat: bool | None
     prompt: Literal["same", "contrast"] = "same"
+    merge: bool = False
 
 
 def weigh(own: Voice, guides: Sequence[Guide]) -> dict[Voice, float]:

@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ragkit.errors import need
-from ragkit.models.adapters import Adapter, check_lora, read_adapter, read_soft_prompt
+from ragkit.models.adapters import Adapter, check_base, check_lora, read_adapter, read_soft_prompt
 from ragkit.models.embedded import identify, locate, quiet_transformers
 
 
@@ -98,6 +98,7 @@ class ResidentBase:
         if adapter is None:
             return Network(self, None, None)
         found = read_adapter(adapter)
+        check_base(found, self.name)
         if found.kind == "LORA":
             with self.lock:
                 return Network(self, self._lora(found), None)
@@ -125,6 +126,21 @@ class ResidentBase:
             self._peft.set_adapter(name, inference_mode=True)
         self._switched_on = name
 
+    def merge(self, adapter: Adapter) -> None:
+        """Add a LoRA adapter to the weights for good; for weights that nobody else has yet.
+
+        Raises:
+            InputError: it does not fit, or is a soft prompt, which has nothing to merge.
+            MissingPackageError: peft is not installed.
+        """
+        if adapter.kind != "LORA":
+            raise adapter.misfit(self.name, "a soft prompt cannot be merged into weights; leave 'merge' out")
+        check_base(adapter, self.name)
+        held = self._lora(adapter)
+        self.switch(held)
+        self.weights = self._peft.merge_and_unload()
+        self._peft, self._switched_on = None, None
+
     def _lora(self, adapter: Adapter) -> _Lora:
         name = identify(str(adapter.folder)).replace(":", "")
         lora = self._loras.get(name)
@@ -143,14 +159,21 @@ class ResidentBase:
             config.inference_mode = True
             with quiet_transformers():
                 if self._peft is None:
-                    self._peft = peft.PeftModel(self.weights, config, name)
+                    # The adapter takes the number format of the weights: float32 beside bfloat16 reads prompts slowly.
+                    self._peft = peft.PeftModel(self.weights, config, name, autocast_adapter_dtype=False)
                 else:
-                    self._peft.add_adapter(name, config)
-                result = self._peft.load_adapter(str(adapter.folder), name, torch_device=str(self.weights.device))
+                    self._peft.add_adapter(name, config, autocast_adapter_dtype=False)
+                result = self._peft.load_adapter(
+                    str(adapter.folder),
+                    name,
+                    torch_device=str(self.weights.device),
+                    autocast_adapter_dtype=False,
+                )
         except (ValueError, RuntimeError, KeyError, TypeError) as error:
             self._remove(name)
-            raise adapter.misfit(self.name, str(error).strip().splitlines()[0]) from error
-        self.weights.eval()
+            raise adapter.misfit(self.name, " ".join(str(error).split())[:300]) from error
+        # Without gradients torch multiplies a batch's last positions with a copy of the output weights for every row.
+        self.weights.requires_grad_(True).eval()
         self._peft.base_model.disable_adapter_layers()
         self._switched_on = None
         strange = [*result.missing_keys, *result.unexpected_keys]
@@ -177,22 +200,33 @@ class ResidentBase:
         self._switched_on = None
 
 
-_BASES: WeakValueDictionary[tuple[str, str, str], ResidentBase] = WeakValueDictionary()
+_BASES: WeakValueDictionary[tuple[str | None, ...], ResidentBase] = WeakValueDictionary()
 _LOADING = threading.Lock()
 
 
-def resident_base(model: str, revision: str | None, device: str, dtype: str) -> ResidentBase:
+def resident_base(model: str, revision: str | None, device: str, dtype: str, merged: str | None = None) -> ResidentBase:
     """Return the weights of a model: those that somebody holds in this process, or freshly loaded ones.
 
+    Args:
+        model: `embedded:<name>`, a local folder or a hub id.
+        revision: of a hub model.
+        device: where they are to be.
+        dtype: their number format.
+        merged: an adapter that is merged into a copy of the weights.
+
     Raises:
-        InputError: there is no such model.
-        MissingPackageError: the embedded model's package is not installed.
+        InputError: there is no such model, or the adapter cannot be merged into it.
+        MissingPackageError: the embedded model's package, or peft, is not installed.
     """
-    key = (identify(model, revision), device, dtype)
+    adapter = None if merged is None else read_adapter(merged)
+    key = (identify(model, revision), device, dtype, None if adapter is None else identify(str(adapter.folder)))
     with _LOADING:
         base = _BASES.get(key)
         if base is None:
-            base = _BASES[key] = ResidentBase(model, _load(model, revision, device, dtype))
+            base = ResidentBase(model, _load(model, revision, device, dtype))
+            if adapter is not None:
+                base.merge(adapter)
+            _BASES[key] = base
         return base
 
 

@@ -38,6 +38,8 @@ class TransformersModel(LanguageModel, LocalWeights):
             gains, and 64 elsewhere.
         adapter: folder of a PEFT adapter (LoRA or prompt tuning), or `embedded:<name>` for one that ragkit ships.
             Models with the same base, device and dtype share its weights in memory, whatever their adapters.
+        merge: merge the adapter into a copy of the weights that is this model's own. Faster on a CPU, and right for the
+            only model on its base; several would each cost the whole memory. In bfloat16 merging rounds the weights.
         chat: None: text is continued as it is, chat turns go through the chat template. True: text is one user turn.
             False: chat turns are handed over as plain text.
         guide: models whose scores are added to this one's while it writes or chooses, times their weights.
@@ -48,6 +50,7 @@ class TransformersModel(LanguageModel, LocalWeights):
     max_batch_tokens: int = Field(default=16384, ge=1)
     max_batch_size: int | None = Field(default=None, ge=1)
     adapter: str | None = None
+    merge: bool = False
     chat: bool | None = None
     guide: tuple[Guide, ...] = ()
 
@@ -63,6 +66,8 @@ class TransformersModel(LanguageModel, LocalWeights):
             "dtype": self.resolved_dtype,
             "device": self.resolved_device.split(":")[0],
         }
+        if self.merge:
+            named["merge"] = True
         if self.guide:
             named["weight"] = own[1]
             named["guide"] = [_named(voice) | {"prompt": voice.prompt, "weight": weight} for voice, weight in guides]
@@ -74,11 +79,14 @@ class TransformersModel(LanguageModel, LocalWeights):
             _ = self._voices
         except InputError as error:
             raise ValueError(str(error)) from None
+        if self.merge and self.adapter is None:
+            raise ValueError("merge needs an adapter to merge")
         return self
 
     @property
     def _voices(self) -> dict[Voice, float]:
-        return weigh(Voice(self.model, self.revision, self.adapter, self.chat), self.guide)
+        own = Voice(self.model, self.revision, self.adapter, self.chat, merge=self.merge)
+        return weigh(own, self.guide)
 
     def batching(self) -> Batching:
         usual = 16 if self.resolved_device == "cpu" else 64
@@ -107,10 +115,13 @@ class TransformersModel(LanguageModel, LocalWeights):
         """Load the weights, which counting tokens does without."""
         if op != "count_tokens" and not self._networks:
             check(self.device, self.resolved_device)
-            place = (self.resolved_device, self.resolved_dtype)
-            self._networks = [
-                resident_base(voice.model, voice.revision, *place).network(voice.adapter) for voice in self._voices
-            ]
+            self._networks = [self._network(voice) for voice in self._voices]
+
+    def _network(self, voice: Voice) -> Network:
+        place = (voice.model, voice.revision, self.resolved_device, self.resolved_dtype)
+        if voice.merge:
+            return resident_base(*place, merged=voice.adapter).network(None)
+        return resident_base(*place).network(voice.adapter)
 
     def close(self) -> None:
         """Let go of the weights, which are freed with their last user."""
