@@ -20,6 +20,7 @@ from ragkit.engine.stage import Stage, stage
 from ragkit.errors import InputError, MissingPackageError
 from ragkit.models import TransformersModel, adapters
 from ragkit.models.base import LanguageModel
+from ragkit.models.embedded import locate
 
 PROMPTS = ["Where do rivers flow?", "Soil.", "Wheat is sown in autumn, and it is reaped in summer. " * 2 + "When?"]
 HEAD = "Rivers flow to the sea and carry soil, and the soil makes fields along their banks. "
@@ -343,3 +344,20 @@ def test_the_engine_never_mixes_roles_in_a_batch(declare):
     alone = [["".join(written(role, [text])) for role in (reader, writer)] for _, text in questions]
     assert answered == ["|".join(texts) for texts in alone]
     assert all(one != other for one, other in alone)
+
+
+@pytest.mark.models
+def test_roles_on_the_embedded_model(tmp_path):
+    smol, prompts = "embedded:smollm2-135m-instruct", ["The capital of France is", "Wheat and barley are"]
+    adapter = tiny_lora(tmp_path / "reader", locate(smol)[0], seed=1, target_modules="all-linear")
+    settings = {"model": smol, "dtype": "float32", "device": "cpu"}
+    plain = TransformersModel(**settings)
+    before = written(plain, prompts)
+    reader = TransformersModel(**settings, adapter=str(adapter))
+    texts = written(reader, prompts)
+    assert written(plain, prompts) == before
+    assert texts != before
+    assert reader._networks[0].weights is plain._networks[0].weights
+    reader.close()
+    plain.close()
+    assert written(TransformersModel(**settings, adapter=str(adapter), merge=True), prompts) == texts
