@@ -15,12 +15,12 @@ from peft import PeftModel
 from tiny_generators import answers, edit_config, load_alone, tiny_lora, tiny_model, tiny_soft_prompt
 
 from ragkit import Pipeline
-from ragkit.config.settings import RunSettings
 from ragkit.engine.stage import Stage, stage
 from ragkit.errors import InputError, MissingPackageError
 from ragkit.models import TransformersModel, adapters
 from ragkit.models.base import LanguageModel
 from ragkit.models.embedded import locate
+from ragkit.settings import RunSettings
 
 PROMPTS = ["Where do rivers flow?", "Soil.", "Wheat is sown in autumn, and it is reaped in summer. " * 2 + "When?"]
 HEAD = "Rivers flow to the sea and carry soil, and the soil makes fields along their banks. "
