@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ragkit.engine.calls import Category, Reply, Resource
 from ragkit.engine.component import Component
+from ragkit.errors import InputError
 
 
 class Message(TypedDict):
@@ -70,9 +71,11 @@ class LanguageModel(Resource):
 
     Attributes:
         price: what its tokens cost, for the metric `cost`; no answer depends on it, so it is not in the fingerprint.
+        takes_contrast: whether it can weigh what it says against what it says after a second prompt.
     """
 
     category: ClassVar[Category] = "model"
+    takes_contrast: ClassVar[bool] = False
 
     price: Price | None = None
 
@@ -92,6 +95,7 @@ class LanguageModel(Resource):
         stop: Sequence[str] = (),
         schema: dict[str, Any] | None = None,
         grammar: str | None = None,
+        contrast_prompt: Prompt | None = None,
     ) -> Generation:
         """Generate a continuation or a reply.
 
@@ -104,14 +108,12 @@ class LanguageModel(Resource):
             stop: texts that end the generation.
             schema: JSON Schema that the text must follow.
             grammar: Lark grammar that the text must follow (local models only).
+            contrast_prompt: the prompt without what should matter (passages), for guides with `prompt: contrast`.
 
         Raises:
-            RagkitError: a remote model broke the schema in every attempt, or a grammar is not supported.
+            RagkitError: a remote model broke the schema in every attempt, or a grammar or contrast is not supported.
         """
-        args: dict[str, Any] = {
-            "prompt": prompt if isinstance(prompt, str) else [dict(message) for message in prompt],
-            "max_new_tokens": max_new_tokens,
-        }
+        args = self._prompt_args(prompt, contrast_prompt) | {"max_new_tokens": max_new_tokens}
         if temperature > 0:
             args |= {"temperature": temperature, "seed": seed, "draw": draw}
         if stop:
@@ -123,17 +125,32 @@ class LanguageModel(Resource):
         reply = await self.call("generate", args)
         return Generation(**reply.value, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens)
 
-    async def choose(self, prompt: Prompt, choices: Sequence[str]) -> Choice:
-        """Choose the most probable of fixed texts as the continuation of the prompt."""
-        args = {
-            "prompt": prompt if isinstance(prompt, str) else [dict(message) for message in prompt],
-            "choices": list(choices),
-        }
+    async def choose(self, prompt: Prompt, choices: Sequence[str], *, contrast_prompt: Prompt | None = None) -> Choice:
+        """Choose the most probable of fixed texts as the continuation of the prompt.
+
+        A text's probability is that of all of its tokens, so a longer text is less probable than one it begins with.
+        """
+        args = self._prompt_args(prompt, contrast_prompt) | {"choices": list(choices)}
         return Choice(**(await self.call("choose", args)).value)
+
+    def _prompt_args(self, prompt: Prompt, contrast_prompt: Prompt | None) -> dict[str, Any]:
+        """Return the prompts of a call as JSON values."""
+        args: dict[str, Any] = {"prompt": _json(prompt)}
+        if contrast_prompt is not None:
+            if not self.takes_contrast:
+                raise InputError(
+                    f"{type(self).__name__} takes no contrast prompt: use a model of provider transformers with a guide"
+                )
+            args["contrast_prompt"] = _json(contrast_prompt)
+        return args
 
     async def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text, for packing a prompt under a budget."""
         return int((await self.call("count_tokens", {"text": text}, metered=False)).value)
+
+
+def _json(prompt: Prompt) -> str | list[dict[str, Any]]:
+    return prompt if isinstance(prompt, str) else [dict(message) for message in prompt]
 
 
 class Encoder(Resource):

@@ -6,21 +6,17 @@ Finished rows leave the batch at once, so short answers never wait for long ones
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from inspect import signature
 from typing import Any, Literal
 
 import numpy as np
 
 from ragkit.errors import RagkitError
 from ragkit.models.constrained import Constraint
+from ragkit.models.reading import Reading
 
 ToText = Callable[[Sequence[int]], str]
 
 NOT_A_NUMBER = "the model's scores are not numbers (NaN): try dtype: float32"
-
-_FEWEST_SHARERS = 2
-_SHORTEST_SHARED = 32
 
 # A stop text can begin inside a token and follow special tokens; some decoders also drop a window's first space.
 _STOP_WINDOW_SLACK = 8
@@ -69,83 +65,22 @@ def cut_at_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:
     return (text[: min(found)], True) if found else (text, False)
 
 
-def decode(model: Any, rows: Sequence[Row], end_ids: frozenset[int], pad_id: int, to_text: ToText) -> None:
-    """Generate all rows as one left-padded batch; fills their tokens, finish and error."""
-    import torch
-
-    shared = shared_prefix(model, [row.prompt for row in rows])
-    ids, mask = left_pad([row.prompt[shared:] for row in rows], pad_id, model.device)
+def decode(reading: Reading, rows: Sequence[Row], end_ids: frozenset[int], to_text: ToText) -> None:
+    """Go on from the prompts that were read until every row has ended; fills the rows' tokens, finish and error."""
     active = list(rows)
-    past = None
-    if shared:
-        past = _prefill(model, rows[0].prompt[:shared], len(rows))
-        mask = torch.cat([mask.new_ones(len(rows), shared), mask], dim=1)
-    while active:
-        output = forward(model, ids, mask, past, keep_logits=1)
-        past = output.past_key_values
-        tokens, logprobs = _pick(output.logits[:, -1].float(), active)
+    while True:
+        tokens, logprobs = _pick(reading.scores, active)
         for row, token, logprob in zip(active, tokens.tolist(), logprobs.tolist(), strict=True):
             if row.error is None:
                 _add(row, token, logprob, end_ids, to_text)
         keep = [position for position, row in enumerate(active) if row.active]
-        if keep and len(keep) < len(active):
+        if not keep:
+            return
+        if len(keep) < len(active):
             active = [active[position] for position in keep]
-            kept = torch.tensor(keep, device=model.device)
-            tokens, mask = tokens[kept], mask[kept]
-            past.batch_select_indices(kept)
-        elif not keep:
-            break
-        ids = tokens[:, None]
-        mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
-
-
-def shared_prefix(model: Any, prompts: Sequence[list[int]]) -> int:
-    """Return how many first tokens all prompts have in common and are worth computing once (0 if they are not).
-
-    Instructions and examples at the head of a prompt are often longer than what follows. Every prompt keeps at least
-    one token of its own. Models that look back through a window only are left alone.
-    """
-    if len(prompts) < _FEWEST_SHARERS or getattr(model.config.get_text_config(), "sliding_window", None):
-        return 0
-    first, last = min(prompts), max(prompts)  # in lexical order, all others lie between these two
-    limit = min(len(prompt) for prompt in prompts) - 1
-    common = next((n for n in range(min(len(first), len(last))) if first[n] != last[n]), len(first))
-    return common if (common := min(common, limit)) >= _SHORTEST_SHARED else 0
-
-
-def _prefill(model: Any, prefix: Sequence[int], copies: int) -> Any:
-    """Return what the model remembers of a prefix, once for each row."""
-    import torch
-
-    ids = torch.tensor([list(prefix)], device=model.device)
-    past = forward(model, ids, torch.ones_like(ids), None, keep_logits=1).past_key_values
-    past.batch_repeat_interleave(copies)
-    return past
-
-
-def left_pad(sequences: Sequence[Sequence[int]], pad_id: int, device: Any) -> tuple[Any, Any]:
-    """Return token ids and attention mask, both of shape (sequences, longest), padded on the left."""
-    import torch
-
-    longest = max(len(sequence) for sequence in sequences)
-    ids = torch.tensor([[pad_id] * (longest - len(s)) + list(s) for s in sequences], device=device)
-    mask = torch.tensor([[0] * (longest - len(s)) + [1] * len(s) for s in sequences], device=device)
-    return ids, mask
-
-
-def forward(model: Any, ids: Any, mask: Any, past: Any, keep_logits: int) -> Any:
-    """Run the model on new tokens after what `past` holds; scores are kept for the last `keep_logits` positions."""
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    options = {"position_ids": positions, "logits_to_keep": keep_logits}
-    known = _parameters(type(model).forward)
-    options = {name: value for name, value in options.items() if name in known}
-    return model(input_ids=ids, attention_mask=mask, past_key_values=past, use_cache=True, **options)
-
-
-@cache
-def _parameters(function: Callable[..., Any]) -> frozenset[str]:
-    """Return a function's parameters; not every architecture takes positions (ALiBi) or can leave scores out."""
-    return frozenset(signature(function).parameters)
+            tokens = tokens[keep]
+            reading.select(keep)
+        reading.read(tokens[:, None])
 
 
 def _pick(logits: Any, rows: Sequence[Row]) -> tuple[Any, Any]:

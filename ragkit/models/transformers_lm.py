@@ -4,21 +4,24 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from ragkit.engine.calls import Batching, Reply, Request
 from ragkit.engine.registry import models
-from ragkit.errors import InputError, RagkitError, need
+from ragkit.errors import InputError, RagkitError
+from ragkit.models.adapters import read_adapter
 from ragkit.models.base import LanguageModel
 from ragkit.models.choosing import score_choices
 from ragkit.models.constrained import Constraints
 from ragkit.models.decoding import NOT_A_NUMBER, Row, decode
 from ragkit.models.devices import check
 from ragkit.models.embedded import identify, locate, quiet_transformers
+from ragkit.models.guided_decoding import Guide, GuidedReading, Voice, check_vocabulary, weigh
 from ragkit.models.local_weights import LocalWeights
+from ragkit.models.reading import NetworkReading, Reading
+from ragkit.models.resident import Network, resident_base
 from ragkit.models.tokenization import PromptTokenizer
 
 
@@ -33,71 +36,128 @@ class TransformersModel(LanguageModel, LocalWeights):
         max_batch_tokens: the most tokens of one batch, padding and tokens to generate included.
         max_batch_size: the most prompts of one batch; None is 16 on a CPU, where padding costs more than a larger batch
             gains, and 64 elsewhere.
-        adapter: folder of a PEFT adapter to merge into the weights.
+        adapter: folder of a PEFT adapter (LoRA or prompt tuning), or `embedded:<name>` for one that ragkit ships.
+            Models with the same base, device and dtype share its weights in memory, whatever their adapters.
+        merge: merge the adapter into a copy of the weights that is this model's own. Faster on a CPU, and right for the
+            only model on its base; several would each cost the whole memory. In bfloat16 merging rounds the weights.
         chat: None: text is continued as it is, chat turns go through the chat template. True: text is one user turn.
             False: chat turns are handed over as plain text.
+        guide: models whose scores are added to this one's while it writes or chooses, times their weights.
     """
+
+    takes_contrast: ClassVar[bool] = True
 
     max_batch_tokens: int = Field(default=16384, ge=1)
     max_batch_size: int | None = Field(default=None, ge=1)
     adapter: str | None = None
+    merge: bool = False
     chat: bool | None = None
+    guide: tuple[Guide, ...] = ()
 
-    _prompts: PromptTokenizer | None = PrivateAttr(default=None)
-    _weights: Any = PrivateAttr(default=None)
+    _tokenizers: list[PromptTokenizer] = PrivateAttr(default_factory=list)
+    _networks: list[Network] = PrivateAttr(default_factory=list)
     _constraints: Constraints | None = PrivateAttr(default=None)
 
     def fingerprint(self) -> str:
-        return json.dumps(
-            {
-                "provider": "transformers",
-                "model": identify(self.model, self.revision),
-                "dtype": self.resolved_dtype,
-                "device": self.resolved_device.split(":")[0],
-                "adapter": self.adapter and identify(str(_adapter_folder(self.adapter))),
-                "chat": self.chat,
-            }
-        )
+        own, *guides = [(voice, weight) for voice, weight in self._voices.items()]
+        named = {
+            "provider": "transformers",
+            **_named(own[0]),
+            "dtype": self.resolved_dtype,
+            "device": self.resolved_device.split(":")[0],
+        }
+        if self.merge:
+            named["merge"] = True
+        if self.guide:
+            named["weight"] = own[1]
+            named["guide"] = [_named(voice) | {"prompt": voice.prompt, "weight": weight} for voice, weight in guides]
+        return json.dumps(named)
+
+    @model_validator(mode="after")
+    def _heard(self) -> Self:
+        try:
+            _ = self._voices
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        if self.merge and self.adapter is None:
+            raise ValueError("merge needs an adapter to merge")
+        return self
+
+    @property
+    def _voices(self) -> dict[Voice, float]:
+        own = Voice(self.model, self.revision, self.adapter, self.chat, merge=self.merge)
+        return weigh(own, self.guide)
 
     def batching(self) -> Batching:
         usual = 16 if self.resolved_device == "cpu" else 64
         return Batching(requests=self.max_batch_size or usual, tokens=self.max_batch_tokens)
 
     def open(self) -> None:
-        """Load the tokenizer; the weights follow at the first call that needs them."""
+        """Load the tokenizers; the weights follow at the first call that needs them."""
         from transformers import AutoTokenizer
 
-        path, revision = locate(self.model, self.revision)
-        with quiet_transformers():
-            self._prompts = PromptTokenizer(
-                AutoTokenizer.from_pretrained(path, revision=revision), self.model, self.chat
-            )
+        loaded: dict[tuple[str, str | None], Any] = {}
+        tokenizers = []
+        for voice in self._voices:
+            name = (voice.model, voice.revision)
+            if name not in loaded:
+                path, revision = locate(*name)
+                with quiet_transformers():
+                    loaded[name] = AutoTokenizer.from_pretrained(path, revision=revision)
+            tokenizers.append(PromptTokenizer(loaded[name], voice.model, voice.chat))
+        own = loaded[self.model, self.revision]
+        for (model, _), tokenizer in loaded.items():
+            if tokenizer is not own:
+                check_vocabulary(self.model, own.get_vocab(), model, tokenizer.get_vocab())
+        self._tokenizers = tokenizers
 
     def load(self, op: str) -> None:
         """Load the weights, which counting tokens does without."""
-        if op != "count_tokens" and self._weights is None:
-            self._weights = self._load()
+        if op != "count_tokens" and not self._networks:
+            check(self.device, self.resolved_device)
+            self._networks = [self._network(voice) for voice in self._voices]
+
+    def _network(self, voice: Voice) -> Network:
+        place = (voice.model, voice.revision, self.resolved_device, self.resolved_dtype)
+        if voice.merge:
+            return resident_base(*place, merged=voice.adapter).network(None)
+        return resident_base(*place).network(voice.adapter)
 
     def close(self) -> None:
-        self._prompts = self._weights = self._constraints = None
+        """Let go of the weights, which are freed with their last user."""
+        self._tokenizers, self._networks, self._constraints = [], [], None
         self._opened = False
 
     def measure(self, batch: Sequence[Request]) -> None:
-        """Tokenise prompts; a request's size is all the tokens that it will hold at its end."""
+        """Tokenise prompts, one per voice; a request's size is all the tokens that it will hold at its end."""
         for request in batch:
             if request.op == "count_tokens":
                 continue
             try:
-                request.payload = self._tokenizer.encode(request.args["prompt"])
+                request.payload = self._encode(request.args)
             except RagkitError as error:
                 request.payload = error
                 continue
-            if request.op == "generate":
-                request.size = len(request.payload) + request.args["max_new_tokens"]
-            else:
-                texts = request.args["choices"]
-                # Each choice of several tokens needs a copy of what the model remembers of the prompt.
-                request.size = (len(request.payload) + max(map(len, texts), default=0)) * max(1, len(texts))
+            # Each choice of several tokens needs a copy of what the model remembers of the prompt.
+            texts = request.args.get("choices", ())
+            further = request.args["max_new_tokens"] if request.op == "generate" else max(map(len, texts), default=0)
+            request.size = sum(len(prompt) + further for prompt in request.payload) * max(1, len(texts))
+
+    def _encode(self, args: dict[str, Any]) -> list[list[int]]:
+        """Return the token ids of the prompt of each voice."""
+        voices = self._voices
+        contrasts = [voice for voice in voices if voice.prompt == "contrast"]
+        if contrasts and "contrast_prompt" not in args:
+            raise InputError(f"a guide of '{self.model}' has prompt: contrast, but the stage gives no contrast prompt")
+        if "contrast_prompt" in args and not contrasts:
+            raise InputError(
+                f"the stage gives a contrast prompt, but no guide of '{self.model}' uses it: set guide, e.g. "
+                "[{weight: 0.5}, {prompt: contrast, weight: -0.5}]"
+            )
+        return [
+            tokenizer.encode(args["prompt" if voice.prompt == "same" else "contrast_prompt"])
+            for voice, tokenizer in zip(voices, self._tokenizers, strict=True)
+        ]
 
     def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
         if op == "count_tokens":
@@ -111,27 +171,28 @@ class TransformersModel(LanguageModel, LocalWeights):
         prepared = [self._row(request) for request in batch]
         rows = [row for row in prepared if isinstance(row, Row)]
         if rows:
-            decode(self._model, rows, self._end_ids, self._pad_id, self._tokenizer.decode)
+            prompts = [request.payload for request, row in zip(batch, prepared, strict=True) if isinstance(row, Row)]
+            decode(self._read(prompts), rows, self._end_ids, self._tokenizer.decode)
         return [self._reply(row) if isinstance(row, Row) else row for row in prepared]
 
     def _row(self, request: Request) -> Row | RagkitError:
-        args, prompt = request.args, request.payload
-        if isinstance(prompt, RagkitError):
-            return prompt
+        args, prompts = request.args, request.payload
+        if isinstance(prompts, RagkitError):
+            return prompts
         limit = args["max_new_tokens"]
         if limit < 1:
             return InputError(f"max_new_tokens is {limit}; it has to be at least 1")
-        if problem := self._too_long(len(prompt), limit, "max_new_tokens"):
+        if problem := self._too_long(prompts, limit, "max_new_tokens"):
             return problem
         try:
             constraint = self._constraint(args)
         except RagkitError as error:
             return error
         return Row(
-            prompt,
+            prompts[0],
             limit,
             temperature=args.get("temperature", 0.0),
-            generator=self._generator(args, prompt) if args.get("temperature") else None,
+            generator=self._generator(args, prompts[0]) if args.get("temperature") else None,
             stop=tuple(stop for stop in args.get("stop", ()) if stop),
             constraint=constraint,
         )
@@ -140,14 +201,13 @@ class TransformersModel(LanguageModel, LocalWeights):
         import torch
 
         digest = hashlib.sha256(f"{args['seed']} {args['draw']} {prompt}".encode()).digest()
-        return torch.Generator(self._model.device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        return torch.Generator(self._networks[0].device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
     def _constraint(self, args: dict[str, Any]) -> Any:
         if "schema" not in args and "grammar" not in args:
             return None
         if self._constraints is None:
-            vocabulary = self._model.get_output_embeddings().weight.shape[0]
-            self._constraints = Constraints(self._tokenizer.tokenizer, vocabulary, self._end_ids)
+            self._constraints = Constraints(self._tokenizer.tokenizer, self._scored_tokens, self._end_ids)
         return self._constraints.start(args.get("schema"), args.get("grammar"))
 
     def _reply(self, row: Row) -> Reply | Exception:
@@ -164,65 +224,56 @@ class TransformersModel(LanguageModel, LocalWeights):
 
     def _choose(self, batch: Sequence[Request]) -> list[Reply | Exception]:
         outcomes: dict[int, Reply | Exception] = {}
-        asked: list[tuple[int, list[str], list[int], list[list[int]]]] = []
+        asked: list[tuple[int, list[str], list[list[int]], list[list[int]]]] = []
         for position, request in enumerate(batch):
-            labels, prompt = request.args["choices"], request.payload
+            labels, prompts = request.args["choices"], request.payload
             choices = [self._tokenizer.encode_text(label) for label in labels]
-            if isinstance(prompt, RagkitError):
-                outcomes[position] = prompt
+            if isinstance(prompts, RagkitError):
+                outcomes[position] = prompts
             elif len(set(labels)) < len(labels) or not all(choices) or not labels:
                 outcomes[position] = InputError(f"choices have to be different and not empty: {labels}")
-            elif problem := self._too_long(len(prompt), max(map(len, choices)), "the longest choice"):
+            elif problem := self._too_long(prompts, max(map(len, choices)), "the longest choice"):
                 outcomes[position] = problem
             else:
-                asked.append((position, labels, prompt, choices))
+                asked.append((position, labels, prompts, choices))
         if asked:
-            scores = score_choices(self._model, [row[2] for row in asked], [row[3] for row in asked], self._pad_id)
-            for (position, labels, prompt, _), row_scores in zip(asked, scores, strict=True):
-                outcomes[position] = _choice(labels, row_scores, len(prompt))
+            scores = score_choices(self._read([row[2] for row in asked]), [row[3] for row in asked], self._pad_id)
+            for (position, labels, prompts, _), row_scores in zip(asked, scores, strict=True):
+                outcomes[position] = _choice(labels, row_scores, len(prompts[0]))
         return [outcomes[position] for position in range(len(batch))]
 
-    def _too_long(self, prompt: int, further: int, name: str) -> InputError | None:
-        context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
-        if context is None or prompt + further <= context:
-            return None
-        return InputError(
-            f"the prompt has {prompt} tokens, but with {further} for {name} at most {context - further} fit into "
-            f"the context of {context} tokens of '{self.model}': give it less text (context.pack does)"
-        )
+    def _read(self, prompts: Sequence[list[list[int]]]) -> Reading:
+        """Have each voice read its prompts of a batch; a voice without weight need not."""
+        heard = [(number, weight) for number, weight in enumerate(self._voices.values()) if weight]
+        readings = [
+            NetworkReading(self._networks[number], [of_row[number] for of_row in prompts], self._pad_id)
+            for number, _ in heard
+        ]
+        weights = [weight for _, weight in heard]
+        return readings[0] if weights == [1.0] else GuidedReading(readings, weights, self._scored_tokens)
+
+    def _too_long(self, prompts: Sequence[list[int]], further: int, name: str) -> InputError | None:
+        for prompt, network in zip(prompts, self._networks, strict=True):
+            if network.context is not None and len(prompt) + further > network.context:
+                return InputError(
+                    f"the prompt has {len(prompt)} tokens, but with {further} for {name} at most "
+                    f"{network.context - further} fit into the context of {network.context} tokens of "
+                    f"'{network.base.name}': give it less text (context.pack does)"
+                )
+        return None
 
     @property
     def _tokenizer(self) -> PromptTokenizer:
         self.ensure_open()
-        assert self._prompts is not None  # noqa: S101 - open() sets it
-        return self._prompts
+        return self._tokenizers[0]
 
     @property
-    def _model(self) -> Any:
-        if self._weights is None:
-            self._weights = self._load()
-        return self._weights
-
-    def _load(self) -> Any:
-        import torch
-        from transformers import AutoModelForCausalLM
-
-        device = self.resolved_device
-        check(self.device, device)
-        path, revision = locate(self.model, self.revision)
-        with quiet_transformers():
-            weights = AutoModelForCausalLM.from_pretrained(
-                path, revision=revision, dtype=getattr(torch, self.resolved_dtype)
-            )
-        if self.adapter:
-            peft = need("peft", "peft", "model setting 'adapter'")
-            folder = _adapter_folder(self.adapter)
-            weights = peft.PeftModel.from_pretrained(weights, str(folder)).merge_and_unload()
-        return weights.to(device).eval()
+    def _scored_tokens(self) -> int:
+        return min(network.scored_tokens for network in self._networks)
 
     @property
     def _end_ids(self) -> frozenset[int]:
-        configured = self._model.generation_config.eos_token_id
+        configured = self._networks[0].weights.generation_config.eos_token_id
         ends = configured if isinstance(configured, list) else [configured]
         return frozenset(end for end in [*ends, self._tokenizer.tokenizer.eos_token_id] if end is not None)
 
@@ -243,8 +294,10 @@ def _choice(labels: list[str], scores: list[float], prompt_tokens: int) -> Reply
     return Reply({"label": max(logprobs, key=logprobs.__getitem__), "logprobs": logprobs}, prompt_tokens)
 
 
-def _adapter_folder(adapter: str) -> Path:
-    folder = Path(adapter)
-    if not (folder / "adapter_config.json").is_file():
-        raise InputError(f"adapter '{adapter}' is not a folder with an adapter_config.json")
-    return folder
+def _named(voice: Voice) -> dict[str, Any]:
+    """Return what names the exact weights of a voice, and how it is given its prompt."""
+    return {
+        "model": identify(voice.model, voice.revision),
+        "adapter": voice.adapter and identify(str(read_adapter(voice.adapter).folder)),
+        "chat": voice.chat,
+    }

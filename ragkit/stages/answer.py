@@ -30,6 +30,9 @@ class AnswerRead(Stage):
     )
     max_new_tokens: int = Field(32, ge=1, description="the most tokens of a reply")
     abstain: str = Field("unanswerable", min_length=1, description="the reply that counts as abstaining")
+    contrast: bool = Field(
+        False, description="give the model the prompt without passages too, for its guide with `prompt: contrast`"
+    )
 
     async def run(
         self, question: str, documents: Documents, context: Documents | None = None
@@ -40,9 +43,12 @@ class AnswerRead(Stage):
         confidence = None
         if passages:
             prompt = render(self.prompt, question=question, passages=passages, abstain=self.abstain)
+            bare = render(self.prompt, question=question, passages=(), abstain=self.abstain) if self.contrast else None
             # A text would go on with a further example after the answer; a chat model ends its turn itself.
             stop = ["\n"] if isinstance(prompt, str) else []
-            generation = await self.model.generate(prompt, max_new_tokens=self.max_new_tokens, stop=stop)
+            generation = await self.model.generate(
+                prompt, max_new_tokens=self.max_new_tokens, stop=stop, contrast_prompt=bare
+            )
             reply = generation.text.strip().partition("\n")[0]
             confidence = None if generation.logprob is None else math.exp(generation.logprob)
         answer, numbers = split_markers(reply, len(passages))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ragkit.engine.calls import Request
-from ragkit.models.decoding import shared_prefix
+from ragkit.models.reading import shared_prefix
 from ragkit.models.transformers_lm import TransformersModel
 
 
@@ -45,8 +45,9 @@ def test_texts_are_those_of_prompts_run_alone() -> None:
     tails = ["The Nile flows through", "Wheat is", "In the capital of France you will find the", "Potatoes grow"]
     requests = [Request("generate", {"prompt": head + tail, "max_new_tokens": 8}) for tail in tails]
     reader.ensure_open()
+    reader.load("generate")
     reader.measure(requests)
-    assert shared_prefix(reader._model, [request.payload for request in requests]) >= 32
+    assert shared_prefix(reader._networks[0], [request.payload[0] for request in requests]) >= 32
     together: list[Any] = reader.execute("generate", requests)
     alone: list[Any] = [reader.execute("generate", [request])[0] for request in requests]
     assert [reply.value["text"] for reply in together] == [reply.value["text"] for reply in alone]

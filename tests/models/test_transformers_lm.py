@@ -7,7 +7,7 @@ import pytest
 
 from ragkit.engine.batching import execute_in_batches
 from ragkit.engine.calls import Request
-from ragkit.errors import InputError, MissingPackageError, RagkitError
+from ragkit.errors import InputError, RagkitError
 from ragkit.models.transformers_lm import TransformersModel
 
 pytestmark = pytest.mark.models
@@ -65,7 +65,7 @@ def test_batched_greedy_texts_equal_single_ones_and_those_of_transformers(model)
     prompts = model._tokenizer
     for args, outcome in list(zip(many, together, strict=True))[::3]:
         ids = torch.tensor([prompts.encode(args["prompt"])])
-        whole = model._model.generate(
+        whole = model._networks[0].weights.generate(
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=args.get("max_new_tokens", 8), do_sample=False
         )
         assert prompts.decode(whole[0, ids.shape[1] :].tolist()) == outcome.value["text"]
@@ -79,7 +79,7 @@ def test_mean_log_probability_is_that_of_the_text(model):
     text = model._tokenizer.encode_text(reply.value["text"])
     assert len(text) == reply.completion_tokens == 2
     with torch.inference_mode():
-        logprobs = torch.log_softmax(model._model(torch.tensor([prompt + text])).logits[0], dim=-1)
+        logprobs = torch.log_softmax(model._networks[0].weights(torch.tensor([prompt + text])).logits[0], dim=-1)
     expected = sum(logprobs[len(prompt) - 1 + i, token].item() for i, token in enumerate(text)) / 2
     assert reply.value["logprob"] == pytest.approx(expected, abs=1e-4)
     assert (reply.value["finish"], reply.prompt_tokens) == ("length", len(prompt))
@@ -121,7 +121,7 @@ def test_chat_setting():
     wrapped = TransformersModel(model=SMOL, chat=True)
     assert plain._tokenizer.encode(chat("soil")) == plain._tokenizer.encode("soil")
     assert wrapped._tokenizer.encode("soil") == wrapped._tokenizer.encode(chat("soil"))
-    assert plain._weights is None
+    assert plain._networks == []
     plain._tokenizer.tokenizer.chat_template = None
     base = TransformersModel(model=SMOL)
     base._tokenizer.tokenizer.chat_template = None
@@ -133,7 +133,7 @@ def test_counting_tokens_loads_no_weights():
     counter = TransformersModel(model=SMOL)
     assert asyncio.run(counter.count_tokens("hello world")) == 2
     assert asyncio.run(counter.count_tokens("")) == 0
-    assert counter._weights is None
+    assert counter._networks == []
 
 
 def test_bad_requests_fail_alone(model):
@@ -199,7 +199,7 @@ def test_choice_scores_are_sums_of_token_log_probabilities(model):
         for choice in args["choices"]:
             ids = prompts.encode_text(choice)
             with torch.inference_mode():
-                scores = torch.log_softmax(model._model(torch.tensor([prompt + ids])).logits[0], dim=-1)
+                scores = torch.log_softmax(model._networks[0].weights(torch.tensor([prompt + ids])).logits[0], dim=-1)
             sums.append(sum(scores[len(prompt) - 1 + i, token].item() for i, token in enumerate(ids)))
         total = math.log(sum(map(math.exp, sums)))
         for choice, score in zip(args["choices"], sums, strict=True):
@@ -217,18 +217,7 @@ def test_wrong_choices_fail_alone(model):
     assert all(isinstance(outcome, InputError) for outcome in bad)
 
 
-def test_adapters(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match=r"adapter_config\.json"):
-        TransformersModel(model=SMOL, adapter=str(tmp_path)).fingerprint()
-    (tmp_path / "adapter_config.json").write_text("{}")
-    adapted = TransformersModel(model=SMOL, adapter=str(tmp_path))
-    assert adapted.fingerprint() != TransformersModel(model=SMOL).fingerprint()
-    monkeypatch.setitem(__import__("sys").modules, "peft", None)
-    with pytest.raises(MissingPackageError, match="pip install peft"):
-        asyncio.run(adapted.generate("x"))
-
-
 def test_a_closed_model_opens_again(model):
     model.close()
-    assert model._weights is None
+    assert model._networks == []
     assert asyncio.run(model.generate("The capital of France is", max_new_tokens=1)).text == " Paris"
