@@ -1,10 +1,12 @@
 """The process that reads files for `ragkit.documents.ingest`: a task a line on standard input, an answer a line back.
 
 {"shard", "path", "id", "digest", "pdf", "chunking", "seconds"}
-{"reason": why there is no shard, or null} or {"memory": true} or {"error": what stops the whole run};
+{"reason": why there is no shard, or null} or {"memory": true} or {"error": what stops the whole run} or {"missing":
+the same, a package};
 each with "last": whether this process ends now
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +18,7 @@ from ragkit.documents.chunking import Chunking
 from ragkit.documents.document import SourceFile
 from ragkit.documents.pdf import PdfSettings
 from ragkit.documents.shards import write_shard
-from ragkit.errors import RagkitError
+from ragkit.errors import MissingPackageError, RagkitError
 
 _GIB = 1 << 30
 _GRACE = 30.0
@@ -33,7 +35,8 @@ def main(memory: float) -> None:
     os.dup2(2, 1)
     # PyMuPDF would load a layout model that no reader uses; that takes as long as all the rest.
     sys.modules["pymupdf.layout"] = None  # type: ignore[assignment]
-    import pymupdf  # noqa: F401 - what most files need is there before memory is counted
+    with contextlib.suppress(ModuleNotFoundError):  # the reader of a PDF will say that it is missing
+        import pymupdf  # noqa: F401 - what most files need is there before memory is counted
 
     limit = limit_memory(memory)
     _say(answers, {"ready": True})
@@ -74,6 +77,8 @@ def _read(task: dict[str, Any], *, fresh: bool) -> dict[str, Any]:
         return {"reason": write_shard(Path(task["shard"]), file, task["digest"], pdf, chunking, spare=fresh)}
     except MemoryError:
         return {"memory": True}
+    except MissingPackageError as error:
+        return {"missing": str(error)}
     except RagkitError as error:
         return {"error": str(error)}
     except OSError as error:

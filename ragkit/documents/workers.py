@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from ragkit.errors import RagkitError
+from ragkit.errors import MissingPackageError, RagkitError
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_THREAD_LIMIT")
 _START_SECONDS = 120.0
@@ -54,6 +54,8 @@ class Worker:
         outcome = self._ask(task, seconds)
         if used and outcome.get("again"):
             outcome = self._ask(task, seconds)
+        if "missing" in outcome:
+            raise MissingPackageError(outcome["missing"])
         if "error" in outcome:
             raise RagkitError(outcome["error"])
         reason: str | None = outcome["reason"]

@@ -1,8 +1,11 @@
 """ragkit runs where parts that a pipeline does not use are not installed, and names what is missing where it does."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 DRIVER = """
 import sys
@@ -46,10 +49,15 @@ def test_a_text_pipeline_needs_no_faiss_pymupdf_or_torch(tmp_path: Path) -> None
     assert "storage.txt" in done.stdout
 
 
-def test_a_missing_package_is_named_with_the_command(tmp_path: Path) -> None:
+def test_a_missing_package_is_named_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "p.yaml").write_text(TEXT_PIPELINE.replace("*.txt", "*.pdf"))
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4 nothing in here")
-    done = ragkit(tmp_path, {"pymupdf", "fitz"}, "ask", "p.yaml", "?")
+    # PDFs are read in a process of their own, which finds modules where this one does.
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    (absent / "pymupdf.py").write_text("raise ModuleNotFoundError('No module named pymupdf', name='pymupdf')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(absent), os.environ.get("PYTHONPATH", "")]))
+    done = ragkit(tmp_path, set(), "ask", "p.yaml", "?")
     assert done.returncode == 2
     assert "pip install pymupdf" in done.stderr
 
