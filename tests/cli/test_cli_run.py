@@ -25,7 +25,13 @@ def test_a_run_from_questions_to_report(farm, ragkit):
     assert "<title>farm</title>" in (farm / "out" / "report.html").read_text()
     lock = yaml.safe_load((farm / "out" / "run.lock.yaml").read_text())
     assert lock["pipeline"][2] == {
-        "answer.read": {"model": "reader", "prompt": "answer.read", "max_new_tokens": 32, "abstain": "unanswerable"}
+        "answer.read": {
+            "model": "reader",
+            "prompt": "answer.read",
+            "max_new_tokens": 32,
+            "abstain": "unanswerable",
+            "contrast": False,
+        }
     }
     for metric in ("em", "f1", "recall@2"):
         assert metric in result.out
