@@ -4,7 +4,7 @@ Calls that the cache answered are included, and a failed question counts with wh
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from typing_extensions import override
 
@@ -15,17 +15,26 @@ from ragkit.evaluation.questions import Question
 
 METER = "ragkit.engine.calls.Meter"
 
+Count = Literal["searches", "model_calls", "prompt_tokens", "completion_tokens"]
 
-@metrics.register("searches")
-class Searches(PerQuestion):
-    """Searches of an index or of the web."""
 
-    name: ClassVar[str] = "searches"
+class UsageMetric(PerQuestion):
+    """A sum of counts that the engine keeps for every question."""
+
     source: ClassVar[str] = METER
+    counts: ClassVar[tuple[Count, ...]]
 
     @override
     def score(self, question: Question, prediction: PredictionRow) -> float | None:
-        return float(prediction["usage"]["searches"])
+        return float(sum(prediction["usage"][count] for count in self.counts))
+
+
+@metrics.register("searches")
+class Searches(UsageMetric):
+    """Searches of an index or of the web."""
+
+    name: ClassVar[str] = "searches"
+    counts: ClassVar[tuple[Count, ...]] = ("searches",)
 
 
 @metrics.register("retriever_calls")
@@ -42,51 +51,35 @@ class RetrieverCalls(PerQuestion):
 
 
 @metrics.register("model_calls")
-class ModelCalls(PerQuestion):
+class ModelCalls(UsageMetric):
     """Calls of a language model."""
 
     name: ClassVar[str] = "model_calls"
-    source: ClassVar[str] = METER
-
-    @override
-    def score(self, question: Question, prediction: PredictionRow) -> float | None:
-        return float(prediction["usage"]["model_calls"])
+    counts: ClassVar[tuple[Count, ...]] = ("model_calls",)
 
 
 @metrics.register("prompt_tokens")
-class PromptTokens(PerQuestion):
+class PromptTokens(UsageMetric):
     """Tokens of the prompts of all language-model calls."""
 
     name: ClassVar[str] = "prompt_tokens"
-    source: ClassVar[str] = METER
-
-    @override
-    def score(self, question: Question, prediction: PredictionRow) -> float | None:
-        return float(prediction["usage"]["prompt_tokens"])
+    counts: ClassVar[tuple[Count, ...]] = ("prompt_tokens",)
 
 
 @metrics.register("completion_tokens")
-class CompletionTokens(PerQuestion):
+class CompletionTokens(UsageMetric):
     """Tokens that language models wrote."""
 
     name: ClassVar[str] = "completion_tokens"
-    source: ClassVar[str] = METER
-
-    @override
-    def score(self, question: Question, prediction: PredictionRow) -> float | None:
-        return float(prediction["usage"]["completion_tokens"])
+    counts: ClassVar[tuple[Count, ...]] = ("completion_tokens",)
 
 
 @metrics.register("tokens")
-class Tokens(PerQuestion):
+class Tokens(UsageMetric):
     """Prompt and completion tokens of all language-model calls together."""
 
     name: ClassVar[str] = "tokens"
-    source: ClassVar[str] = METER
-
-    @override
-    def score(self, question: Question, prediction: PredictionRow) -> float | None:
-        return float(prediction["usage"]["prompt_tokens"] + prediction["usage"]["completion_tokens"])
+    counts: ClassVar[tuple[Count, ...]] = ("prompt_tokens", "completion_tokens")
 
 
 @metrics.register("cost")
