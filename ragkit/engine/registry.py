@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Registry:
-    """The known parts of one kind (stages, models, indexes, metrics), by name.
+    """The known parts of one kind (stages, models, metrics, training objectives ...), by name.
 
     The entry-point group `ragkit.<kind>s` is imported at the first look-up; importing a plugin registers its parts.
     """
@@ -63,3 +63,7 @@ models = Registry("model")
 indexes = Registry("index")
 metrics = Registry("metric")
 judges = Registry("judge")
+builders = Registry("builder")
+selectors = Registry("selector")
+objectives = Registry("objective")
+rewards = Registry("reward")

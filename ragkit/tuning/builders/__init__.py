@@ -1,0 +1,1 @@
+"""Data builders that ragkit brings along; importing this package registers them."""

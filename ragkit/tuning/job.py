@@ -1,0 +1,142 @@
+"""A training job: what an objective gets."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ragkit.engine.calls import OnProgress
+from ragkit.engine.component import Component
+from ragkit.models.local_weights import LocalWeights
+from ragkit.tuning.rows import Row
+
+
+class AdapterSettings(Component):
+    """What is trained: a LoRA beside frozen weights by default."""
+
+    type: Literal["lora", "full", "qlora", "prompt_tuning"] = Field(
+        "lora", description="lora | full (all weights) | qlora (lora over 4-bit weights, needs CUDA) | prompt_tuning"
+    )
+    r: int = Field(16, ge=1, description="rank of a LoRA")
+    alpha: float | None = Field(None, gt=0, description="scale of a LoRA times its rank; by default twice the rank")
+    targets: str | tuple[str, ...] = Field("all-linear", description="modules that a LoRA stands beside")
+    tokens: int = Field(20, ge=1, description="length of a soft prompt")
+    start: str | None = Field(None, description="adapter to go on from: a folder or embedded:<name>")
+
+
+class TrainingSettings(Component):
+    """How long and how fast."""
+
+    steps: int | None = Field(None, ge=1, description="optimiser steps; by default `epochs` decides")
+    epochs: float = Field(1.0, gt=0, description="passes over the rows, if `steps` is not given")
+    batch_size: int = Field(8, ge=1, description="rows of an optimiser step")
+    micro_batch: int | None = Field(None, ge=1, description="rows of one pass; by default the whole batch")
+    learning_rate: float = Field(5e-4, gt=0, description="the highest learning rate")
+    schedule: Literal["linear", "cosine", "constant"] = Field("cosine", description="how it falls")
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps in which it rises")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's")
+    max_length: int = Field(1024, ge=8, description="tokens of a row; longer rows are left out and counted")
+    save_every: int = Field(50, ge=1, description="steps between checkpoints")
+    seed: int = Field(0, ge=0, description="of everything random")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """How far a training is: told after each optimiser step that is logged.
+
+    Attributes:
+        metrics: what the trainer logged: `loss`, `learning_rate`, `reward`, `rewards/margins` ...
+        tokens: tokens seen since this start of the training; 0 where nobody counts them.
+        seconds: since this start of the training.
+        done: steps since this start of the training.
+    """
+
+    step: int
+    steps: int
+    metrics: dict[str, float]
+    tokens: int
+    seconds: float
+    done: int
+
+
+OnStep = Callable[[TrainingStep], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """What an objective trains on, with what settings, and where the result goes.
+
+    Attributes:
+        folder: the training's own; the result goes to `adapter/` in it, checkpoints to `checkpoints/`.
+        model: the pipeline's model, whose weights are trained.
+        rows: training rows, of the objective's kind.
+        validation: rows of the validation part, for a loss that is watched; may be empty.
+        resume: go on from the last checkpoint.
+        on_step: told of the progress of the training.
+        on_progress: told of everything else that takes long.
+    """
+
+    folder: Path
+    model: LocalWeights
+    rows: Sequence[Row]
+    validation: Sequence[Row]
+    adapter: AdapterSettings
+    training: TrainingSettings
+    resume: bool
+    on_step: OnStep
+    on_progress: OnProgress
+
+    @property
+    def result(self) -> Path:
+        """The folder of the trained adapter, or of the whole model."""
+        return self.folder / "adapter"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training did.
+
+    Attributes:
+        steps: optimiser steps.
+        figures: what is worth keeping of it: last loss, trained parameters, rows left out and why ...
+    """
+
+    steps: int
+    figures: dict[str, Any]
+
+
+class Objective(Component):
+    """What is optimised. Subclasses are registered in `ragkit.engine.registry.objectives` and found by entry points.
+
+    Attributes:
+        rows: the kind of rows that it trains on.
+        base: the kind of model that it trains.
+    """
+
+    rows: ClassVar[type[Row]] = Row
+    base: ClassVar[type[LocalWeights]] = LocalWeights
+
+    def check(self, adapter: AdapterSettings) -> None:
+        """Refuse settings that do not go together, before anything is built.
+
+        Raises:
+            InputError: says which and why.
+        """
+
+    def train(self, job: TrainingJob) -> Trained:
+        """Train, and write the result into `job.result`.
+
+        The same job gives the same result on a CPU, also if it was killed and resumed in between.
+
+        Raises:
+            InputError: the rows or the settings do not fit the model.
+            MissingPackageError: an extra is not installed.
+        """
+        raise NotImplementedError

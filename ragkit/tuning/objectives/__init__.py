@@ -1,0 +1,1 @@
+"""Objectives that ragkit brings along; importing this package registers them."""

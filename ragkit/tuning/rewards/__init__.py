@@ -1,0 +1,1 @@
+"""Rewards that ragkit brings along; importing this package registers them."""

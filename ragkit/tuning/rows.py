@@ -1,0 +1,79 @@
+"""Training rows: what data builders hand over to objectives, and how they are kept on disk."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ragkit.engine.jsonl import dump_line
+from ragkit.engine.run_folder import replace_file
+from ragkit.models.base import Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One training row.
+
+    Attributes:
+        origin: where it is from: `set`, `question` (its id), and whatever else says why the row is as it is.
+    """
+
+    origin: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftRow(Row):
+    """A prompt, exactly as the pipeline's stage renders it, and the completion to learn."""
+
+    prompt: Prompt
+    completion: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferenceRow(Row):
+    """A prompt with a completion that is preferred to another one."""
+
+    prompt: Prompt
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRow(Row):
+    """A prompt to generate from, and what rewards need to judge the completion (`answers`, `passages` ...)."""
+
+    prompt: Prompt
+    columns: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankingRow(Row):
+    """A query with texts to rank.
+
+    Attributes:
+        positives: relevant texts.
+        negatives: texts that are not, the hardest ones first.
+        scores: a teacher's score of each positive and then of each negative; None without a teacher.
+    """
+
+    query: str
+    positives: tuple[str, ...]
+    negatives: tuple[str, ...] = ()
+    scores: tuple[float, ...] | None = None
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> str:
+    """Write rows as JSON Lines, in one step, and return the SHA-256 of the file."""
+    text = b"".join(dump_line(asdict(row)) for row in rows)
+    replace_file(path, text)
+    return hashlib.sha256(text).hexdigest()
+
+
+def count_by(rows: Sequence[Row], key: str) -> dict[str, int]:
+    """Return how many rows have each value of an `origin` key, the most frequent first."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        value = str(row.origin.get(key, ""))
+        counts[value] = counts.get(value, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))

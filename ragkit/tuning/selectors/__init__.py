@@ -1,0 +1,1 @@
+"""Data selectors that ragkit brings along; importing this package registers them."""
