@@ -222,10 +222,13 @@ class _Runs:
         self.on_run(f"forgetting probe: {(BASE, TUNED)[len(self.probes)]}")
         cache = CallCache(project_dir() / "calls.sqlite") if cached else None
         try:
-            self.probes.append(probe(model, cache=cache, on_progress=self.on_progress).scores)
+            found = probe(model, cache=cache, on_progress=self.on_progress)
         finally:
             if cache is not None:
                 cache.close()
+        self.probes.append(found.scores)
+        for task, reason in found.left_out.items():
+            self.note(f"forgetting probe: {task} was left out: {reason}")
 
 
 def run_gate(
@@ -296,7 +299,7 @@ def _measuring(pipeline: Pipeline, metrics: Sequence[str]) -> Pipeline:
 
 def _forgotten(probes: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, Change]:
     base, tuned = probes
-    return {task: change_of_means(values, tuned[task]) for task, values in base.items()}
+    return {task: change_of_means(values, tuned[task]) for task, values in base.items() if task in tuned}
 
 
 def _against(
