@@ -1,5 +1,6 @@
 """Recipes: a YAML file that says what is tuned, on what data, how, and what the result has to prove."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -43,7 +44,7 @@ class Recipe:
         settings: its plain values.
         data: the file's content with all changes from outside, as plain data.
         pipeline: the pipeline, over the documents that its file names; sets bring their own.
-        model: the model that is tuned, without an adapter.
+        model: the model that is tuned, as it is when the training begins: with the adapter to start from, or none.
         sets: question sets by name.
         builder: makes the rows.
         selectors: choose among them, one after the other.
@@ -111,7 +112,8 @@ class _Loader:
         settings = builder.component(RecipeSettings, plain, (), "recipe")
         if settings is None:
             raise self._problems()
-        pipeline, model = self._pipeline(settings)
+        adapter = builder.component(AdapterSettings, data.get("adapter"), ("adapter",), "adapter")
+        pipeline, model = self._pipeline(settings, None if adapter is None else adapter.start)
         sets = {
             name: builder.component(QuestionSet, value, ("sets", name), f"sets.{name}")
             for name, value in (builder.mapping(data.get("sets"), ("sets",), "sets") or {}).items()
@@ -120,7 +122,6 @@ class _Loader:
             builder.complain(("sets",), "names no question set", at_key=True)
         rows, selectors = self._data(data.get("data"))
         objective = self._part(registry.objectives, data.get("objective"), "type", ("objective",), "objective")
-        adapter = builder.component(AdapterSettings, data.get("adapter"), ("adapter",), "adapter")
         training = builder.component(TrainingSettings, data.get("training"), ("training",), "training")
         gate = builder.component(GateSettings, data.get("gate"), ("gate",), "gate")
         if not builder.problems:
@@ -132,8 +133,11 @@ class _Loader:
             self.of_pipeline,
         )  # fmt: skip
 
-    def _pipeline(self, settings: RecipeSettings) -> tuple[Pipeline, Any]:
-        """Return the pipeline and the model to tune; the pipeline's models may be named in the recipe then."""
+    def _pipeline(self, settings: RecipeSettings, start: str | None) -> tuple[Pipeline, Any]:
+        """Return the pipeline with the model as it is when the training begins, and that model.
+
+        The pipeline's models may be named in the recipe then.
+        """
         pipeline = Pipeline.load(settings.pipeline, self.of_pipeline)
         known = {name: model for name, model in pipeline.models.items() if model.category != "index"}
         self.builder.resources.update(pipeline.models)
@@ -146,9 +150,9 @@ class _Loader:
         elif not isinstance(model, LocalWeights):
             message = f"'{settings.model}' is {type(model).__name__}, whose weights are not on this machine"
             self.builder.complain(("model",), message, "model")
-        elif getattr(model, "adapter", None) is not None:
-            self.of_pipeline.append(f"models.{settings.model}.adapter=null")
-            return self._pipeline(settings)
+        elif getattr(model, "adapter", start) != start:
+            self.of_pipeline.append(f"models.{settings.model}.adapter={json.dumps(start)}")
+            return self._pipeline(settings, start)
         return pipeline, model
 
     def _data(self, data: Any) -> tuple[Any, list[Any]]:
