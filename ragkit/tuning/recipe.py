@@ -1,5 +1,6 @@
 """Recipes: a YAML file that says what is tuned, on what data, how, and what the result has to prove."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -48,7 +49,8 @@ class Recipe:
         builder: makes the rows.
         selectors: choose among them, one after the other.
         objective: what is optimised.
-        overrides: changes of the pipeline's settings that every loading of it needs.
+        overrides: changes of the pipeline's settings that every loading of it needs: the model with the adapter that
+            the training begins with.
     """
 
     file: FilePath
@@ -89,7 +91,7 @@ def load_recipe(path: FilePath, overrides: Sequence[str] = ()) -> Recipe:
         raise InputError(f"{path}: no such file{did_you_mean(path.name, near)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-    apply_overrides(source, overrides)
+    apply_overrides(source, overrides, SECTIONS)
     return _Loader(path, source).load()
 
 
@@ -122,12 +124,12 @@ class _Loader:
         training = builder.component(TrainingSettings, data.get("training"), ("training",), "training")
         gate = builder.component(GateSettings, data.get("gate"), ("gate",), "gate")
         if not builder.problems:
-            self._fit(rows, objective, adapter, model)
+            self._fit(rows, objective, adapter, model, gate, pipeline)
         if builder.problems:
             raise self._problems()
         return Recipe(
             self.path, settings, data, pipeline, model, sets, rows, selectors, objective, adapter, training, gate,
-            [f"models.{settings.model}.adapter=null"] if "adapter" in type(model).model_fields else [],
+            _begin_with(settings.model, model, adapter.start),
         )  # fmt: skip
 
     def _pipeline(self, settings: RecipeSettings) -> tuple[Pipeline, Any]:
@@ -145,7 +147,7 @@ class _Loader:
             message = f"'{settings.model}' is {type(model).__name__}, whose weights are not on this machine"
             self.builder.complain(("model",), message, "model")
         elif getattr(model, "adapter", None) is not None:
-            pipeline = Pipeline.load(settings.pipeline, [f"models.{settings.model}.adapter=null"])
+            pipeline = Pipeline.load(settings.pipeline, _begin_with(settings.model, model, None))
             model = pipeline.models[settings.model]
         return pipeline, model
 
@@ -174,8 +176,16 @@ class _Loader:
         rest = {name: value for name, value in values.items() if name not in (key, *besides)}
         return self.builder.component(cls, rest, path, where, besides=(key, *besides))
 
-    def _fit(self, rows: DataBuilder, objective: Objective, adapter: AdapterSettings, model: Any) -> None:
-        """See that builder, objective, adapter and model go together."""
+    def _fit(
+        self,
+        rows: DataBuilder,
+        objective: Objective,
+        adapter: AdapterSettings,
+        model: Any,
+        gate: GateSettings,
+        pipeline: Pipeline,
+    ) -> None:
+        """See that builder, objective, adapter, model, pipeline and gate go together."""
         if not issubclass(rows.makes, objective.rows):
             made, wanted = rows.makes.__name__, objective.rows.__name__
             self.builder.complain(
@@ -187,6 +197,18 @@ class _Loader:
             objective.check(adapter)
         except InputError as error:
             self.builder.complain(("objective",), str(error))
+        try:
+            for judged in (pipeline, *([Pipeline.load(gate.baseline)] if gate.baseline else [])):
+                gate.check(judged)
+        except InputError as error:
+            self.builder.complain(("gate",), str(error))
 
     def _problems(self) -> ConfigError:
         return ConfigError(str(self.path), self.builder.problems, self.source.text)
+
+
+def _begin_with(name: str, model: LocalWeights, adapter: str | None) -> list[str]:
+    """Return the changes of a pipeline that give a model the adapter that its training begins with, or none."""
+    known = type(model).model_fields
+    changes = [f"models.{name}.merge=false"] if "merge" in known else []
+    return [f"models.{name}.adapter={json.dumps(adapter)}", *changes] if "adapter" in known else []
