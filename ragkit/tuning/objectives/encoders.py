@@ -223,6 +223,9 @@ def trainer_class(base: Any) -> Any:
     from torch.utils.data import BatchSampler, SequentialSampler
 
     class InOrder(base):  # type: ignore[misc]
+        def add_model_card_callback(self, *_: Any, **__: Any) -> None:
+            """Write no card: ragkit's own says what matters."""
+
         def get_batch_sampler(self, dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> Any:
             return BatchSampler(SequentialSampler(dataset), batch_size=batch_size, drop_last=drop_last)
 
@@ -242,14 +245,10 @@ def trainer_class(base: Any) -> Any:
     return InOrder
 
 
-def build(base: Any, job: TrainingJob, weights: Any, loss: Any, dataset: Any, args: Any) -> Any:
-    """Return a trainer of a class of sentence-transformers, without what it would say or write on its own."""
+def build(base: Any, weights: Any, loss: Any, dataset: Any, args: Any) -> Any:
+    """Return a trainer of a class of sentence-transformers, made quietly."""
     with shared.silenced():
-        trainer = trainer_class(base)(model=weights, args=args, train_dataset=dataset, loss=loss)
-    for callback in list(trainer.callback_handler.callbacks):
-        if "ModelCard" in type(callback).__name__:
-            trainer.remove_callback(callback)
-    return trainer
+        return trainer_class(base)(model=weights, args=args, train_dataset=dataset, loss=loss)
 
 
 def write(

@@ -121,7 +121,7 @@ class Reranker(Objective):
         else:
             loss = losses.ListNetLoss(weights, mini_batch_size=-1)
         args = shared.arguments(CrossEncoderTrainingArguments, job, steps, **options)
-        return encoders.build(CrossEncoderTrainer, job, weights, loss, Dataset.from_list(table), args)
+        return encoders.build(CrossEncoderTrainer, weights, loss, Dataset.from_list(table), args)
 
     def _head(self, weights: Any) -> str:
         """Return a pattern of the names of the head's weights."""

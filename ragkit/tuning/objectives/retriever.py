@@ -109,7 +109,7 @@ class Retriever(Objective):
             else:
                 loss = losses.MarginMSELoss(weights, similarity_fct=_pair_cosine)
         args = shared.arguments(SentenceTransformerTrainingArguments, job, steps, **whole)
-        return encoders.build(SentenceTransformerTrainer, job, weights, loss, Dataset.from_list(table), args)
+        return encoders.build(SentenceTransformerTrainer, weights, loss, Dataset.from_list(table), args)
 
     def _table(self, rows: Sequence[RankingRow], plan: Sequence[Example]) -> list[dict[str, Any]]:
         """Return a row of the trainer's data set for each example; all have the same number of passages."""
