@@ -173,15 +173,17 @@ class SentenceTransformerEncoder(Encoder, SentenceTransformersResource):
 class CrossEncoderReranker(Reranker, SentenceTransformersResource):
     """A cross-encoder of sentence-transformers with one score per pair, on the model's own scale.
 
-    An encoder becomes one by an adapter that `ragkit tune` made with a head for pairs; see `PairScorer`.
+    An encoder becomes one by a head for pairs, which `ragkit tune` trains with an adapter or with the encoder itself;
+    see `PairScorer`.
     """
 
     def fingerprint(self) -> str:
         return self._fingerprint(self._weights_and_limits())
 
     def open(self) -> None:
-        if self.adapter is not None and (folder := read_adapter(self.adapter).folder / PAIR_SETTINGS).is_file():
-            self._weights = self._pair_scorer(folder.parent)
+        folder = Path(self.model) if self.adapter is None else read_adapter(self.adapter).folder
+        if (folder / PAIR_SETTINGS).is_file():
+            self._weights = self._pair_scorer(folder)
             return
         weights = self._load("CrossEncoder", max_length=self.max_length)
         if weights.num_labels != 1:
@@ -191,7 +193,7 @@ class CrossEncoderReranker(Reranker, SentenceTransformersResource):
         self._weights = weights
 
     def _pair_scorer(self, folder: Path) -> Any:
-        """Return a cross-encoder made of the encoder, the adapter and its head for pairs."""
+        """Return a cross-encoder made of the encoder, its adapter if it has one, and a head for pairs."""
         from sentence_transformers import CrossEncoder
         from torch import nn
 

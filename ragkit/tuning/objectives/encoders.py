@@ -275,7 +275,8 @@ def write(
     target.mkdir(parents=True)
     if job.adapter.type == "full":
         weights.to(getattr(torch, job.model.resolved_dtype))
-        save_full(target)
+        with quiet_transformers():
+            save_full(target)
         (target / "README.md").unlink(missing_ok=True)  # the card comes from ragkit
     else:
         with quiet_transformers():
