@@ -61,7 +61,7 @@ def test_saved_heads_come_back(folder, tmp_path):
     assert torch.equal(scores(other, PAIRS), scores(one, PAIRS))
     wrong = SentenceTransformer(folder, device="cpu").transformers_model
     wrong.config.hidden_size = 16
-    with pytest.raises((ValueError, RuntimeError), match="size mismatch|does not fit"):
+    with pytest.raises((ValueError, RuntimeError), match=r"size mismatch|does not fit"):
         PairScorer.with_head(tmp_path, wrong, one.tokenizer)
 
 

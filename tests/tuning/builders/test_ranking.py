@@ -120,5 +120,5 @@ def test_teachers_score_positives_first(context, folder):
 
 def test_a_model_that_reads_no_passages_is_refused(folder):
     pipeline = Pipeline.from_yaml(YAML.format(folder=folder).replace("models:", "models:\n  other: {provider: hash}"))
-    with pytest.raises(InputError, match="neither the encoder of index.dense nor the reranker"):
+    with pytest.raises(InputError, match=r"neither the encoder of index\.dense nor the reranker"):
         read_fields(pipeline, "other")

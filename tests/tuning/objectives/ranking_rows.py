@@ -23,9 +23,7 @@ def rows(scores=None):
         negatives = tuple(f"{text} {query.split()[0]}" for text in ("wet wood", "dry sand", "old iron"))
         taught = None if scores is None else (scores, *(0.0 for _ in negatives))
         found.append(
-            RankingRow(
-                query=query, positives=(passage,), negatives=negatives, scores=taught, origin={"set": name}
-            )
+            RankingRow(query=query, positives=(passage,), negatives=negatives, scores=taught, origin={"set": name})
         )
     return found
 

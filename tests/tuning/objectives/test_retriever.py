@@ -1,6 +1,7 @@
 """Retriever tuning on a tiny random encoder: what is learned, in what batches, and what the result can be used for."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_an_index_of_the_base_is_refused_by_a_tuned_encoder_but_not_by_one_tuned
     assert queries.describe() == untuned.describe()
     texts = [("passage", "red paint"), ("query", "warm colour"), ("passage", "black ink")]
     found = {
-        name: [o.value for o in run_tasks([lambda kind=k, text=t, e=encoder: e.embed(text, kind) for k, t in texts])]
+        name: [outcome.value for outcome in run_tasks([partial(encoder.embed, text, kind) for kind, text in texts])]
         for name, encoder in (("base", untuned), ("queries", queries))
     }
     same = [np.allclose(a, b, atol=1e-6) for a, b in zip(found["base"], found["queries"], strict=True)]
@@ -90,12 +91,12 @@ def test_an_index_of_the_base_is_refused_by_a_tuned_encoder_but_not_by_one_tuned
 def test_a_share_of_the_change_is_kept(base, tmp_path):
     for name, strength in (("whole", 1.0), ("half", 0.5), ("bit", 1e-6)):
         Retriever(strength=strength).train(job(model(base), tmp_path / name))
+    tuned = {name: model(base, adapter=str(tmp_path / name / "adapter")) for name in ("whole", "half", "bit")}
     vectors = {
-        name: run_tasks([lambda e=model(base, adapter=str(tmp_path / name / "adapter")): e.embed("warm colour")])[0].value
-        for name in ("whole", "half", "bit")
+        name: run_tasks([partial(encoder.embed, "warm colour")])[0].value
+        for name, encoder in ({"base": model(base)} | tuned).items()
     }
-    vectors["base"] = run_tasks([lambda: model(base).embed("warm colour")])[0].value
-    moved = {name: float(np.linalg.norm(vector - vectors["base"])) for name, vector in vectors.items()}
+    moved = {name: float(np.linalg.norm(vectors[name] - vectors["base"])) for name in tuned}
     assert moved["whole"] > moved["half"] > moved["bit"]
     assert moved["bit"] < 1e-4
 
@@ -136,7 +137,7 @@ def test_training_goes_on_from_an_adapter(base, tmp_path):
 
 
 def test_batches_hold_one_set_and_no_passage_that_serves_another_query():
-    many = rows() + [RankingRow(query="warm colour too", positives=("red paint",), origin={"set": "bright"})]
+    many = [*rows(), RankingRow(query="warm colour too", positives=("red paint",), origin={"set": "bright"})]
     draw = drawn_rows(many, each_positive=True, positives=1, negatives=0)
     plan = planned(many, draw, steps=6, size=2, seed=0, apart=True)
     for batch in (plan[start : start + 2] for start in range(0, 12, 2)):
