@@ -49,8 +49,8 @@ class Recipe:
         builder: makes the rows.
         selectors: choose among them, one after the other.
         objective: what is optimised.
-        overrides: changes of the pipeline's settings that every loading of it needs: the model with the adapter that
-            the training begins with.
+        overrides: changes of the pipeline's settings that every loading of it needs, among them the adapter that the
+            training begins with.
     """
 
     file: FilePath
@@ -78,7 +78,7 @@ def load_recipe(path: FilePath, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: the YAML file. Paths inside it are relative to the current folder.
-        overrides: changes of the form `training.steps=100`.
+        overrides: changes of the form `training.steps=100`; those of no section of the recipe change the pipeline.
 
     Raises:
         ConfigError: with every problem of the file, or of the pipeline's.
@@ -91,14 +91,16 @@ def load_recipe(path: FilePath, overrides: Sequence[str] = ()) -> Recipe:
         raise InputError(f"{path}: no such file{did_you_mean(path.name, near)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-    apply_overrides(source, overrides, SECTIONS)
-    return _Loader(path, source).load()
+    own = [override for override in overrides if override.partition("=")[0].partition(".")[0] in SECTIONS]
+    apply_overrides(source, own, SECTIONS)
+    return _Loader(path, source, [override for override in overrides if override not in own]).load()
 
 
 class _Loader:
-    def __init__(self, path: FilePath, source: Source) -> None:
+    def __init__(self, path: FilePath, source: Source, of_pipeline: list[str]) -> None:
         self.path = path
         self.source = source
+        self.of_pipeline = of_pipeline
         self.builder = Builder(source)
 
     def load(self) -> Recipe:
@@ -129,12 +131,12 @@ class _Loader:
             raise self._problems()
         return Recipe(
             self.path, settings, data, pipeline, model, sets, rows, selectors, objective, adapter, training, gate,
-            _begin_with(settings.model, model, adapter.start),
+            [*self.of_pipeline, *(_with_adapter(settings.model, model, adapter.start) if adapter.start else ())],
         )  # fmt: skip
 
     def _pipeline(self, settings: RecipeSettings) -> tuple[Pipeline, Any]:
         """Return the pipeline and the model to tune; the pipeline's models may be named in the recipe then."""
-        pipeline = Pipeline.load(settings.pipeline)
+        pipeline = Pipeline.load(settings.pipeline, self.of_pipeline)
         known = {name: model for name, model in pipeline.models.items() if model.category != "index"}
         self.builder.resources.update(pipeline.models)
         self.builder.declared |= pipeline.models.keys()
@@ -147,8 +149,8 @@ class _Loader:
             message = f"'{settings.model}' is {type(model).__name__}, whose weights are not on this machine"
             self.builder.complain(("model",), message, "model")
         elif getattr(model, "adapter", None) is not None:
-            pipeline = Pipeline.load(settings.pipeline, _begin_with(settings.model, model, None))
-            model = pipeline.models[settings.model]
+            self.of_pipeline += _with_adapter(settings.model, model, None)
+            return self._pipeline(settings)
         return pipeline, model
 
     def _data(self, data: Any) -> tuple[Any, list[Any]]:
@@ -207,8 +209,8 @@ class _Loader:
         return ConfigError(str(self.path), self.builder.problems, self.source.text)
 
 
-def _begin_with(name: str, model: LocalWeights, adapter: str | None) -> list[str]:
-    """Return the changes of a pipeline that give a model the adapter that its training begins with, or none."""
+def _with_adapter(name: str, model: LocalWeights, adapter: str | None) -> list[str]:
+    """Return the changes of a pipeline that give a model another adapter, or none."""
     known = type(model).model_fields
-    changes = [f"models.{name}.merge=false"] if "merge" in known else []
-    return [f"models.{name}.adapter={json.dumps(adapter)}", *changes] if "adapter" in known else []
+    unmerged = [f"models.{name}.merge=false"] if "merge" in known else []
+    return [f"models.{name}.adapter={json.dumps(adapter)}", *unmerged] if "adapter" in known else []
