@@ -59,9 +59,9 @@ def model(right):
     return ScriptedModel(reply=reply)
 
 
-def pipeline(reader, answer=AnswerAsk, **run):
+def pipeline(reader, answer=AnswerAsk, called="reader", **run):
     settings = RunSettings(**{"metrics": ("em", "recall@1")} | run)
-    return Pipeline([RetrieveEcho(), answer(model=reader)], name="toy", models={"reader": reader}, run=settings)
+    return Pipeline([RetrieveEcho(), answer(model=reader)], name="toy", models={called: reader}, run=settings)
 
 
 def openers(reader, sets, **run):
