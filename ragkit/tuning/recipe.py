@@ -44,7 +44,7 @@ class Recipe:
         settings: its plain values.
         data: the file's content with all changes from outside, as plain data.
         pipeline: the pipeline, over the documents that its file names; sets bring their own.
-        model: the model that is tuned, without an adapter.
+        model: the model that is tuned, as it is when the training begins: with the adapter to start from, or none.
         sets: question sets by name.
         builder: makes the rows.
         selectors: choose among them, one after the other.
@@ -113,7 +113,8 @@ class _Loader:
         settings = builder.component(RecipeSettings, plain, (), "recipe")
         if settings is None:
             raise self._problems()
-        pipeline, model = self._pipeline(settings)
+        adapter = builder.component(AdapterSettings, data.get("adapter"), ("adapter",), "adapter")
+        pipeline, model = self._pipeline(settings, None if adapter is None else adapter.start)
         sets = {
             name: builder.component(QuestionSet, value, ("sets", name), f"sets.{name}")
             for name, value in (builder.mapping(data.get("sets"), ("sets",), "sets") or {}).items()
@@ -122,7 +123,6 @@ class _Loader:
             builder.complain(("sets",), "names no question set", at_key=True)
         rows, selectors = self._data(data.get("data"))
         objective = self._part(registry.objectives, data.get("objective"), "type", ("objective",), "objective")
-        adapter = builder.component(AdapterSettings, data.get("adapter"), ("adapter",), "adapter")
         training = builder.component(TrainingSettings, data.get("training"), ("training",), "training")
         gate = builder.component(GateSettings, data.get("gate"), ("gate",), "gate")
         if not builder.problems:
@@ -131,11 +131,14 @@ class _Loader:
             raise self._problems()
         return Recipe(
             self.path, settings, data, pipeline, model, sets, rows, selectors, objective, adapter, training, gate,
-            [*self.of_pipeline, *(_with_adapter(settings.model, model, adapter.start) if adapter.start else ())],
+            self.of_pipeline,
         )  # fmt: skip
 
-    def _pipeline(self, settings: RecipeSettings) -> tuple[Pipeline, Any]:
-        """Return the pipeline and the model to tune; the pipeline's models may be named in the recipe then."""
+    def _pipeline(self, settings: RecipeSettings, start: str | None) -> tuple[Pipeline, Any]:
+        """Return the pipeline with the model as it is when the training begins, and that model.
+
+        The pipeline's models may be named in the recipe then.
+        """
         pipeline = Pipeline.load(settings.pipeline, self.of_pipeline)
         known = {name: model for name, model in pipeline.models.items() if model.category != "index"}
         self.builder.resources.update(pipeline.models)
@@ -148,9 +151,9 @@ class _Loader:
         elif not isinstance(model, LocalWeights):
             message = f"'{settings.model}' is {type(model).__name__}, whose weights are not on this machine"
             self.builder.complain(("model",), message, "model")
-        elif getattr(model, "adapter", None) is not None:
-            self.of_pipeline += _with_adapter(settings.model, model, None)
-            return self._pipeline(settings)
+        elif getattr(model, "adapter", start) != start:
+            self.of_pipeline += _with_adapter(settings.model, model, start)
+            return self._pipeline(settings, start)
         return pipeline, model
 
     def _data(self, data: Any) -> tuple[Any, list[Any]]:
@@ -211,6 +214,5 @@ class _Loader:
 
 def _with_adapter(name: str, model: LocalWeights, adapter: str | None) -> list[str]:
     """Return the changes of a pipeline that give a model another adapter, or none."""
-    known = type(model).model_fields
-    unmerged = [f"models.{name}.merge=false"] if "merge" in known else []
-    return [f"models.{name}.adapter={json.dumps(adapter)}", *unmerged] if "adapter" in known else []
+    unmerged = [f"models.{name}.merge=false"] if "merge" in type(model).model_fields else []
+    return [f"models.{name}.adapter={json.dumps(adapter)}", *unmerged]

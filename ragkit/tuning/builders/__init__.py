@@ -1,5 +1,6 @@
 """Data builders that ragkit brings along; importing this package registers them."""
 
+from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder
 
-__all__ = ["ReaderBuilder"]
+__all__ = ["RTuningBuilder", "ReaderBuilder"]
