@@ -1,4 +1,4 @@
-"""`--set path.to.key=value`: change a pipeline from the command line."""
+"""`--set path.to.key=value`: change a pipeline, or another YAML file, from the command line."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,11 +9,10 @@ from ragkit.config.source import Source, read_source
 from ragkit.engine.controls import CONTROLS
 from ragkit.errors import InputError, did_you_mean
 
-SECTIONS = ("name", "models", "index", "run")
-"""Sections of a pipeline whose settings are named by their path; those of its steps are named by the step's id."""
+PIPELINE_SECTIONS = ("name", "models", "index", "run")
 
 
-def apply_overrides(source: Source, overrides: Sequence[str], sections: Sequence[str] = SECTIONS) -> None:
+def apply_overrides(source: Source, overrides: Sequence[str], sections: Sequence[str] = PIPELINE_SECTIONS) -> None:
     """Change the data of a source in place.
 
     The path starts at a section (`run.limit=20`, `models.small.dtype=float32`) or at a step's id

@@ -49,8 +49,8 @@ class Recipe:
         builder: makes the rows.
         selectors: choose among them, one after the other.
         objective: what is optimised.
-        overrides: changes of the pipeline's settings that every loading of it needs, among them the adapter that the
-            training begins with.
+        overrides: changes of the pipeline's settings that every loading of it needs: the model with the adapter that
+            the training begins with.
     """
 
     file: FilePath
@@ -151,8 +151,9 @@ class _Loader:
         elif not isinstance(model, LocalWeights):
             message = f"'{settings.model}' is {type(model).__name__}, whose weights are not on this machine"
             self.builder.complain(("model",), message, "model")
-        elif getattr(model, "adapter", start) != start:
-            self.of_pipeline += _with_adapter(settings.model, model, start)
+        elif getattr(model, "adapter", start) != start or getattr(model, "merge", False):
+            unmerged = [f"models.{settings.model}.merge=false"] if "merge" in type(model).model_fields else []
+            self.of_pipeline += [f"models.{settings.model}.adapter={json.dumps(start)}", *unmerged]
             return self._pipeline(settings, start)
         return pipeline, model
 
@@ -210,9 +211,3 @@ class _Loader:
 
     def _problems(self) -> ConfigError:
         return ConfigError(str(self.path), self.builder.problems, self.source.text)
-
-
-def _with_adapter(name: str, model: LocalWeights, adapter: str | None) -> list[str]:
-    """Return the changes of a pipeline that give a model another adapter, or none."""
-    unmerged = [f"models.{name}.merge=false"] if "merge" in type(model).model_fields else []
-    return [f"models.{name}.adapter={json.dumps(adapter)}", *unmerged]
