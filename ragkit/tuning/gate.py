@@ -319,6 +319,8 @@ def _against(
             else:
                 yield from _not_risen(settings, oracles[name][settings.metric], f" with oracle {name}")
     for metric, tolerance in settings.guards.items():
+        if pooled[metric].difference is None:
+            yield f"{metric}, a guard, could be compared on no question"
         for name, result in sets.items():
             change = result.changes[metric]
             if change.difference is not None and change.difference < -tolerance:

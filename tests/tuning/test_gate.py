@@ -103,6 +103,24 @@ def test_a_guard_holds_in_every_set(gate):
     assert guarded.pooled["em"].difference > 0
 
 
+def test_a_guard_that_looks_at_nothing_does_not_pass(gate):
+    result = gate(HALF, EVERYTHING, {"a": 100}, guards={"abstention": 0.1})
+    assert result.reasons == ["abstention, a guard, could be compared on no question"]
+
+
+def test_rankings_pass_the_same_gate(tmp_path):
+    def searching(sees):
+        return openers(NOTHING, {"a": 100}, stages=[RetrieveEcho(sees=sees)], metrics=["recall@1"])
+
+    settings = GateSettings(metric="recall@1")
+    better = run_gate(settings, searching("4"), searching(""), model="reader", out=tmp_path / "gate")
+    assert better.promoted
+    assert better.pooled["recall@1"].tuned.value == 1.0
+    assert better.forgetting is None
+    worse = run_gate(settings, searching(""), searching("4"), model="reader", out=tmp_path / "worse")
+    assert worse.lost == [f"a: {worse.reasons[0].partition(':')[0]}"]
+
+
 def test_the_rank_of_confidence_is_compared(gate):
     result = gate(HALF, EVERYTHING, {"a": 100}, run={"answer": AnswerSure})
     change = result.pooled["confidence_ap(of=f1)"]
