@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ragkit.engine.calls import OnProgress
+from ragkit.engine.calls import Category, OnProgress
 from ragkit.engine.component import Component
 from ragkit.models.local_weights import LocalWeights
 from ragkit.tuning.rows import Row
@@ -117,11 +117,11 @@ class Objective(Component):
 
     Attributes:
         rows: the kind of rows that it trains on.
-        base: the kind of model that it trains.
+        trains: the kind of model that it trains.
     """
 
     rows: ClassVar[type[Row]] = Row
-    base: ClassVar[type[LocalWeights]] = LocalWeights
+    trains: ClassVar[Category] = "model"
 
     def check(self, adapter: AdapterSettings) -> None:
         """Refuse settings that do not go together, before anything is built.
