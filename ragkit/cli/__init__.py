@@ -13,6 +13,7 @@ from ragkit.cli.doctor import doctor
 from ragkit.cli.eval import evaluate
 from ragkit.cli.explain import explain
 from ragkit.cli.init import init
+from ragkit.cli.questions import questions
 from ragkit.cli.report import report
 from ragkit.cli.reproduce import reproduce
 from ragkit.cli.run import run
@@ -35,6 +36,7 @@ app.command("eval")(evaluate)
 app.command()(compare)
 app.command()(reproduce)
 app.command()(trec)
+app.command()(questions)
 app.command()(ask)
 app.add_typer(index.app, name="index")
 app.command()(report)

@@ -235,7 +235,7 @@ def test_a_step_in_which_every_call_fails_ends_the_build(tmp_path, index):
     def broken(prompt):
         return "no JSON" if "You write questions" in prompt else teacher(prompt)
 
-    with pytest.raises(RagkitError, match="question: all .* failed"):
+    with pytest.raises(RagkitError, match=r"question: all .* failed"):
         builder(ScriptedModel(reply=broken)).build("train", context_of(tmp_path, pipeline_of(index)))
 
 
@@ -287,7 +287,7 @@ def test_text_of_the_corpus_is_data(tmp_path):
 
 def test_a_pipeline_without_such_a_reader_is_refused(index):
     pipeline = pipeline_of(index)
-    with pytest.raises(InputError, match="no step answer.read with the model 'teacher'"):
+    with pytest.raises(InputError, match=r"no step answer\.read with the model 'teacher'"):
         reader_of(pipeline, "teacher")
 
 
