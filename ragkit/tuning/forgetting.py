@@ -18,7 +18,7 @@ from ragkit.models.base import LanguageModel, Message
 _ITEMS = Path(__file__).with_name("forgetting.yaml")
 _REPLY_TOKENS = 32
 
-TEXT, FACTS, FACTS_IN_CAPITALS, INSTRUCTIONS = "text", "facts", "facts_in_capitals", "instructions"
+TEXT, FACTS, FACTS_AS_CODE, INSTRUCTIONS = "text", "facts", "facts_as_code", "instructions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,10 @@ def probe(model: LanguageModel, *, cache: CallCache | None = None, on_progress: 
 
     - `text`: the mean log-probability per token of general text (the negative loss);
     - `facts`: the probability of the right one of four continuations that need common knowledge;
-    - `facts_in_capitals`: the same with everything in capital letters. This is conjugate prompting: a form that a task
-      can be brought into and back, far from what was tuned on. Facts that are lost in plain spelling and not in this
-      one were not forgotten, but are covered by what the model took its prompts for: a lower learning rate or mixed
-      data bring them back;
+    - `facts_as_code`: the same inside a line of a program. This is conjugate prompting: a form that a task can be
+      brought into and back from, and that is far from what was tuned on. Facts that are lost as plain text and not in
+      this form were not forgotten, but are covered by what the model takes its prompts for: a lower learning rate or
+      mixed data bring them back;
     - `instructions`: the share of plain instructions that are followed, as chat turns.
 
     A task that this kind of model cannot do (no chat template, a server that tells no probabilities) is left out, with
@@ -112,7 +112,7 @@ def _tasks(model: LanguageModel) -> dict[str, list[Task]]:
     return {
         TEXT: [functools.partial(model.likelihood, text["start"], text["rest"]) for text in items["text"]],
         FACTS: [functools.partial(_right, model, fact) for fact in facts],
-        FACTS_IN_CAPITALS: [functools.partial(_right, model, [part.upper() for part in fact]) for fact in facts],
+        FACTS_AS_CODE: [functools.partial(_right, model, [f'sentence = "{start}', *rest]) for start, *rest in facts],
         INSTRUCTIONS: [functools.partial(_followed, model, item) for item in items["instructions"]],
     }
 

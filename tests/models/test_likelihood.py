@@ -13,7 +13,7 @@ from tiny_generators import answers, load_alone, tiny_model
 from ragkit.errors import InputError, RagkitError
 from ragkit.models import LangChainModel, TransformersModel
 from ragkit.models.scripted import Rule, ScriptedModel
-from ragkit.tuning.forgetting import FACTS, FACTS_IN_CAPITALS, INSTRUCTIONS, TEXT, probe
+from ragkit.tuning.forgetting import FACTS, FACTS_AS_CODE, INSTRUCTIONS, TEXT, probe
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_remote_model_says_that_it_cannot_tell():
 
 def test_what_a_model_cannot_do_is_left_out_of_the_probe_and_said(model):
     found = probe(model)
-    assert set(found.scores) == {TEXT, FACTS, FACTS_IN_CAPITALS}
+    assert set(found.scores) == {TEXT, FACTS, FACTS_AS_CODE}
     assert "chat template" in found.left_out[INSTRUCTIONS]
     assert all(score < 0 for score in found.scores[TEXT])
     assert probe(model) == found

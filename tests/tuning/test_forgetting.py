@@ -8,7 +8,7 @@ from ragkit.engine.cache import CallCache
 from ragkit.evaluation.statistics import paired_test
 from ragkit.models.scripted import Rule, ScriptedModel
 from ragkit.tuning import forgetting
-from ragkit.tuning.forgetting import FACTS, FACTS_IN_CAPITALS, INSTRUCTIONS, TEXT, probe
+from ragkit.tuning.forgetting import FACTS, FACTS_AS_CODE, INSTRUCTIONS, TEXT, probe
 
 ITEMS = forgetting._items()
 
@@ -23,7 +23,7 @@ def test_each_item_has_a_score_and_each_task_a_mean_with_its_interval():
     assert {name: len(scores) for name, scores in found.scores.items()} == {
         TEXT: len(ITEMS["text"]),
         FACTS: len(ITEMS["facts"]),
-        FACTS_IN_CAPITALS: len(ITEMS["facts"]),
+        FACTS_AS_CODE: len(ITEMS["facts"]),
         INSTRUCTIONS: len(ITEMS["instructions"]),
     }
     figures = {figure.name: figure for figure in found.figures}
@@ -40,13 +40,13 @@ def test_models_are_compared_item_by_item():
     base = probe(ScriptedModel(reply=knowing, default="?")).scores
     tuned = probe(ScriptedModel(reply=forgetful, default="?")).scores
     assert paired_test(tuned[FACTS], base[FACTS]).losses == 1
-    assert tuned[FACTS_IN_CAPITALS] == base[FACTS_IN_CAPITALS]
+    assert tuned[FACTS_AS_CODE] == base[FACTS_AS_CODE]
 
 
-def test_facts_in_capitals_are_asked_in_capitals():
-    model = ScriptedModel(rules=(Rule(contains="THE CAPITAL OF FRANCE IS", reply=" PARIS"),), default="?")
+def test_facts_as_code_are_asked_as_code():
+    model = ScriptedModel(rules=(Rule(contains='sentence = "The capital of France is', reply=" Paris"),), default="?")
     scores = probe(model).scores
-    assert scores[FACTS_IN_CAPITALS][0] == pytest.approx(0.9)
+    assert scores[FACTS_AS_CODE][0] == pytest.approx(0.9)
 
 
 def test_text_is_scored_by_its_likelihood():
