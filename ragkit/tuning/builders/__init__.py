@@ -1,5 +1,6 @@
 """Data builders that ragkit brings along; importing this package registers them."""
 
 from ragkit.tuning.builders.corpus_qa import CorpusQA
+from ragkit.tuning.builders.reader import ReaderBuilder
 
-__all__ = ["CorpusQA"]
+__all__ = ["CorpusQA", "ReaderBuilder"]

@@ -14,7 +14,6 @@ from ragkit.prompts import render
 from ragkit.stages import AnswerRead, ContextPack, RetrieveSparse
 from ragkit.stages.answer import split_markers
 from ragkit.tuning.builders.corpus_qa import CorpusQA
-from ragkit.tuning.builders.corpus_qa.builder import reader_of
 from ragkit.tuning.data import BuildContext, TuningSet
 from ragkit.tuning.split import part_of
 
@@ -283,12 +282,6 @@ def test_text_of_the_corpus_is_data(tmp_path):
             for line in prompt.split("\n"):
                 if "7 * 7" in line:
                     assert json.loads(line.partition(": ")[2])
-
-
-def test_a_pipeline_without_such_a_reader_is_refused(index):
-    pipeline = pipeline_of(index)
-    with pytest.raises(InputError, match=r"no step answer\.read with the model 'teacher'"):
-        reader_of(pipeline, "teacher")
 
 
 def test_a_part_without_documents_is_refused(tmp_path):

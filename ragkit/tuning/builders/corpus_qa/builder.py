@@ -8,7 +8,6 @@ from pydantic import Field
 
 from ragkit.engine.cache import CallCache
 from ragkit.engine.calls import OnProgress
-from ragkit.engine.controls import steps_of
 from ragkit.engine.jsonl import dump_line
 from ragkit.engine.registry import builders
 from ragkit.engine.run_folder import replace_file
@@ -24,6 +23,7 @@ from ragkit.tuning.builders.corpus_qa import making, measures, writing
 from ragkit.tuning.builders.corpus_qa.pairs import Pair
 from ragkit.tuning.builders.corpus_qa.report import CorpusReport, report
 from ragkit.tuning.builders.corpus_qa.sections import Section, choose_sections
+from ragkit.tuning.builders.reader import reader_of
 from ragkit.tuning.data import BuildContext, DataBuilder
 from ragkit.tuning.rows import Row, SftRow
 from ragkit.tuning.split import Part
@@ -172,7 +172,7 @@ class CorpusQA(DataBuilder):
 
     def _rows(self, pair: Pair, reader: AnswerRead, name: str) -> list[SftRow]:
         origin = {"set": name, "question": pair.id, "section": pair.section.id, "facets": pair.facets}
-        markers = "".join(f" [{number}]" for number in pair.cited) if self.cite else ""
+        markers = f" [{', '.join(map(str, pair.cited))}]" if self.cite and pair.cited else ""
         read = render(reader.prompt, question=pair.question, passages=pair.passages, abstain=reader.abstain)
         rows = [SftRow(prompt=read, completion=_continuation(read, pair.answer + markers), origin=origin)]
         if self.closed_book_prompt is not None:
@@ -180,19 +180,6 @@ class CorpusQA(DataBuilder):
             origin = origin | {"prompt": "closed_book"}
             rows.append(SftRow(prompt=bare, completion=_continuation(bare, pair.answer), origin=origin))
         return rows
-
-
-def reader_of(pipeline: Pipeline, model: str) -> AnswerRead:
-    """Return the stage of a pipeline in which a model answers from passages.
-
-    Raises:
-        InputError: there is none.
-    """
-    tuned = pipeline.models.get(model)
-    for step in steps_of(pipeline.nodes):
-        if isinstance(step.stage, AnswerRead) and step.stage.model is tuned:
-            return step.stage
-    raise InputError(f"corpus_qa: the pipeline '{pipeline.name}' has no step answer.read with the model '{model}'")
 
 
 def _continuation(prompt: Prompt, answer: str) -> str:
