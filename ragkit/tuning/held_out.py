@@ -56,8 +56,7 @@ def write_held_out(recipe: Recipe, data: Path | None, on_progress: OnProgress) -
             made = builder.make(pipeline, recipe.settings.model, "test", recipe.training.seed, on_progress)
         replace_file(path.with_name(f"{path.name}.report.json"), made.report.to_json().encode())
         if not made.kept:
-            dropped = ", ".join(f"{reason}: {count}" for reason, count in made.report.dropped.items())
-            raise InputError(f"set '{name}': none of {made.report.questions} questions was good enough ({dropped})")
+            raise InputError(f"set '{name}': no question was good enough ({made.report.why()})")
         replace_file(path, b"".join(question_line(pair.to_question()) for pair in made.kept))
         found[name] = HeldOut(path, made.report)
     return found

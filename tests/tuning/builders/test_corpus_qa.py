@@ -225,7 +225,7 @@ def test_global_relevance_is_graded_without_the_text(tmp_path, index):
 
 
 def test_nothing_left_is_an_error_that_says_where_the_reasons_are(tmp_path, index):
-    with pytest.raises(InputError, match="nothing is left of the train part"):
+    with pytest.raises(InputError, match=r"nothing is left to train on \(crops: .*coverage too low: \d+\)"):
         builder(min_coverage=1.0).build("train", context_of(tmp_path, pipeline_of(index)))
     assert record(tmp_path)[0]["dropped"]["coverage too low"]
 
@@ -241,7 +241,7 @@ def test_a_step_in_which_every_call_fails_ends_the_build(tmp_path, index):
 def test_a_closed_book_row_holds_no_passage(tmp_path, index):
     build = builder(sections=2, closed_book_prompt="answer.closed_book")
     rows = build.build("train", context_of(tmp_path, pipeline_of(index)))
-    bare = [row for row in rows if row.origin.get("prompt") == "closed_book"]
+    bare = [row for row in rows if row.origin["kind"] == "closed_book"]
     assert len(bare) == len(rows) / 2
     assert "is sown at" not in bare[0].prompt[-1]["content"]
     assert "[" not in bare[0].completion
@@ -284,9 +284,13 @@ def test_text_of_the_corpus_is_data(tmp_path):
                     assert json.loads(line.partition(": ")[2])
 
 
-def test_a_part_without_documents_is_refused(tmp_path):
-    (tmp_path / "corpus.jsonl").write_text(json.dumps({"id": "d1", "text": "Crop aa is sown at 4 degrees."}) + "\n")
-    index = LocalIndex(documents=("corpus.jsonl",), base=tmp_path, sparse=SparseSettings())
-    empty = next(part for part in ("train", "validation", "test") if part != part_of("d1"))
-    with pytest.raises(InputError, match=f"no document of the {empty} part"):
-        builder().make(_prepared(index), "reader", empty, 0, lambda *_: None)
+def test_a_part_without_documents_gives_nothing_and_only_training_needs_something(tmp_path):
+    def corpus_in(part):
+        name = next(f"d{n}" for n in range(99) if part_of(f"d{n}") == part)
+        (tmp_path / "corpus.jsonl").write_text(json.dumps({"id": name, "text": "Crop aa is sown at 4 degrees."}) + "\n")
+        return LocalIndex(documents=("corpus.jsonl",), base=tmp_path, sparse=SparseSettings())
+
+    context = context_of(tmp_path, pipeline_of(corpus_in("train")))
+    assert builder().build("validation", context) == []
+    with pytest.raises(InputError, match="documents in the part: 0"):
+        builder().build("train", context_of(tmp_path, pipeline_of(corpus_in("validation"))))

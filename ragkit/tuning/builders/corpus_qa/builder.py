@@ -100,6 +100,7 @@ class CorpusQA(DataBuilder):
 
     def build(self, part: Part, context: BuildContext) -> Sequence[Row]:
         rows: list[Row] = []
+        whys: list[str] = []
         for opened in context.sets(part):
             made = self.make(opened.pipeline, context.model, part, context.seed, context.on_progress)
             record = context.folder / f"corpus_qa.{folder_name(opened.name)}.{part}"
@@ -107,13 +108,11 @@ class CorpusQA(DataBuilder):
             replace_file(
                 record.with_name(f"{record.name}.jsonl"), b"".join(dump_line(pair.to_row()) for pair in made.pairs)
             )
+            whys.append(f"{opened.name}: {made.report.why()}")
             reader = reader_of(opened.pipeline, context.model)
             rows += [row for pair in made.kept for row in self._rows(pair, reader, opened.name)]
-        if not rows:
-            raise InputError(
-                f"corpus_qa: nothing is left of the {part} part; {context.folder} holds the reports that say why "
-                "(a larger model, or lower min_coverage, min_groundedness and min_support)"
-            )
+        if not rows and part == "train":
+            raise InputError(f"corpus_qa: nothing is left to train on ({'; '.join(whys)}); see {context.folder}")
         return rows
 
     def make(self, pipeline: Pipeline, model: str, part: Part, seed: int, on_progress: OnProgress) -> Made:
@@ -127,7 +126,7 @@ class CorpusQA(DataBuilder):
             on_progress: told of every long step.
 
         Raises:
-            InputError: the pipeline has no such reader or index, or the documents hold nothing to ask about.
+            InputError: the pipeline has no such reader or index.
             RagkitError: a model could not be opened, or no call of a step succeeded.
         """
         reader = reader_of(pipeline, model)
@@ -171,13 +170,13 @@ class CorpusQA(DataBuilder):
         )
 
     def _rows(self, pair: Pair, reader: AnswerRead, name: str) -> list[SftRow]:
-        origin = {"set": name, "question": pair.id, "section": pair.section.id, "facets": pair.facets}
+        origin = {"set": name, "question": pair.id, "section": pair.section.id, "facets": pair.facets, "kind": "read"}
         markers = f" [{', '.join(map(str, pair.cited))}]" if self.cite and pair.cited else ""
         read = render(reader.prompt, question=pair.question, passages=pair.passages, abstain=reader.abstain)
         rows = [SftRow(prompt=read, completion=_continuation(read, pair.answer + markers), origin=origin)]
         if self.closed_book_prompt is not None:
             bare = render(self.closed_book_prompt, question=pair.question, abstain=reader.abstain)
-            origin = origin | {"prompt": "closed_book"}
+            origin = origin | {"kind": "closed_book"}
             rows.append(SftRow(prompt=bare, completion=_continuation(bare, pair.answer), origin=origin))
         return rows
 

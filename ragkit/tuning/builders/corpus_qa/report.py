@@ -47,6 +47,16 @@ class CorpusReport:
     all: dict[str, Estimate]
     made: dict[str, Estimate]
 
+    def why(self) -> str:
+        """Return in words what became of the documents and questions, for where nothing is left of them."""
+        counts = [
+            f"documents in the part: {self.documents}",
+            f"sections asked about: {self.sections}",
+            f"sections too short: {self.sections_too_short}",
+            *(f"{reason}: {count}" for reason, count in self.dropped.items()),
+        ]
+        return ", ".join(counts)
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON data."""
         return asdict(self)

@@ -66,7 +66,7 @@ def choose_sections(index: Resource | None, part: Part, *, most: int, min_words:
         seed: of the choice.
 
     Raises:
-        InputError: the index cannot be looked into, or no document of the part has a section that is long enough.
+        InputError: the index cannot be looked into.
     """
     if not isinstance(index, LocalIndex):
         raise InputError("questions are made from the passages of an index of type 'local'; the pipeline has another")
@@ -88,11 +88,6 @@ def choose_sections(index: Resource | None, part: Part, *, most: int, min_words:
         # The first of each document come before the second of any, in an order that the seed decides.
         turns = sorted((turn, *entry) for entries in ranked.values() for turn, entry in enumerate(sorted(entries)))
         names = [name for _, _, name in turns[:most]]
-        if not names:
-            raise InputError(
-                f"no document of the {part} part has a section of at least {min_words} words "
-                f"(documents of the part: {len(documents)}; documents are split by their ids)"
-            )
         texts = store.get(names) | store.parents(names)
         chosen = tuple(_section(texts[name]) for name in names)
     finally:
