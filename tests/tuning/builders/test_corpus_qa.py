@@ -204,12 +204,29 @@ def test_what_is_dropped_is_counted_with_its_reason(tmp_path, index, changed, se
     assert sum(line["dropped"] is not None for line in lines) == report["dropped"][reason]
 
 
+def test_a_question_that_does_not_find_its_section_is_dropped_on_a_round_trip(tmp_path, index):
+    other = name(next(n for n in range(CROPS) if part_of(f"crop{n}") == "test"))
+
+    def astray(prompt):
+        if "You write questions" in prompt:
+            return json.dumps({"question": f"At how many degrees is crop {other} {CROP.search(prompt)[1][0]} sown?"})
+        return re.sub(r"\[\d+\]$", "", teacher(re.sub(rf"crop {other} \w sown", f"crop {other} sown", prompt)))
+
+    model = ScriptedModel(reply=astray)
+    made = builder(model, facets={}).make(_prepared(index), "reader", "train", 0, lambda *_: None)
+    assert made.report.kept > 0
+    strict = builder(model, facets={}, round_trip=True).make(_prepared(index), "reader", "train", 0, lambda *_: None)
+    lost = [pair for pair in made.pairs if pair.measures.get("section_found") == 0]
+    assert lost
+    assert strict.report.dropped["section not found"] == len(lost)
+
+
 def test_measures_have_intervals_and_are_those_of_the_paper(tmp_path, index):
     builder(encoder=HashEncoder(), max_similarity=1.0).build("train", context_of(tmp_path, pipeline_of(index)))
     report, _ = record(tmp_path)
     assert set(report["made"]) == {
         *("relevance", "global_relevance", "coverage", "fluency", "overlap", "question_tokens", "diversity"),
-        *("coherence", "answer_relevance", "groundedness", "support", "answer_tokens"),
+        *("section_found", "coherence", "answer_relevance", "groundedness", "support", "answer_tokens"),
     }
     for estimate in report["made"].values():
         assert estimate["low"] <= estimate["value"] <= estimate["high"]
@@ -269,6 +286,17 @@ def test_closed_facets_are_chosen_and_reach_the_question(tmp_path, index):
     assert row.origin["facets"] == {"place": "south", "topic": "sowing"}
     (asked,) = [prompt for prompt in model.prompts if "You write questions" in prompt]
     assert 'Place: "south"' in asked
+
+
+def test_sections_that_cannot_be_tagged_are_counted_and_asked_about(tmp_path, index):
+    def careless(prompt):
+        tagged = "You tag sections" in prompt and "Crop aaaa " not in prompt
+        return "no JSON" if tagged else teacher(prompt)
+
+    part = part_of("crop0")  # Crop aaaa
+    made = builder(ScriptedModel(reply=careless)).make(_prepared(index), "reader", part, 0, lambda *_: None)
+    assert made.report.untagged == made.report.sections - 1
+    assert made.report.kept == made.report.questions
 
 
 def test_text_of_the_corpus_is_data(tmp_path):

@@ -92,6 +92,9 @@ class CorpusQA(DataBuilder):
     min_coverage: float = Field(0.5, ge=0, le=1, description="the least grade of how far a section answers a question")
     min_groundedness: float = Field(0.5, ge=0, le=1, description="the least grade of how far passages bear an answer")
     min_support: float = Field(0.5, ge=0, le=1, description="the least share of an answer's words in its passages")
+    round_trip: bool = Field(
+        False, description="drop questions for which the pipeline does not find the page or document they are about"
+    )
     max_similarity: float = Field(0.95, ge=-1, le=1, description="the largest cosine of two questions")
     cite: bool = Field(True, description="answers end with the numbers of the passages that they cite")
     closed_book_prompt: Annotated[str, prompt_setting("question", "abstain")] | None = Field(
@@ -134,18 +137,25 @@ class CorpusQA(DataBuilder):
         sections = choose_sections(pipeline.index, part, most=most, min_words=self.min_words, seed=seed)
         cache = CallCache(project_dir() / "calls.sqlite") if pipeline.settings.cache else None
         try:
-            pairs = self._pairs(making.Calls(cache, on_progress), sections.chosen, pipeline, reader, seed)
+            calls = making.Calls(cache, on_progress)
+            facets = making.tag_sections(calls, sections.chosen, self.model, self.facet_prompt, self.facets)
+            pairs = self._pairs(calls, sections.chosen, [own or {} for own in facets], pipeline, reader, seed)
         finally:
             if cache is not None:
                 cache.close()
-        return Made(tuple(pairs), report(sections, pairs))
+        return Made(tuple(pairs), report(sections, facets.count(None), pairs))
 
     def _pairs(
-        self, calls: making.Calls, sections: Sequence[Section], pipeline: Pipeline, reader: AnswerRead, seed: int
+        self,
+        calls: making.Calls,
+        sections: Sequence[Section],
+        facets: Sequence[dict[str, str]],
+        pipeline: Pipeline,
+        reader: AnswerRead,
+        seed: int,
     ) -> list[Pair]:
         prompts = (self.grade_question_prompt, self.grade_answer_prompt, self.groundedness_prompt)
         grader = measures.Grader(self.model, *prompts, self.grading)
-        facets = making.tag_sections(calls, sections, self.model, self.facet_prompt, self.facets)
         pairs = making.write_questions(
             calls,
             sections,
@@ -159,7 +169,8 @@ class CorpusQA(DataBuilder):
         pairs = making.measure_questions(calls, pairs, grader, self.model, self.min_coverage)
         if self.encoder is not None:
             pairs = making.compare_questions(calls, pairs, self.encoder, self.max_similarity)
-        pairs = making.answer_questions(calls, pairs, pipeline, reader, self.answerer or self.model)
+        answerer = self.answerer or self.model
+        pairs = making.answer_questions(calls, pairs, pipeline, reader, answerer, round_trip=self.round_trip)
         return making.measure_answers(
             calls,
             pairs,

@@ -16,10 +16,11 @@ from ragkit.pipeline import Pipeline
 from ragkit.stages.answer import AnswerRead
 from ragkit.tuning.builders.corpus_qa import measures
 from ragkit.tuning.builders.corpus_qa.pairs import Pair, pair_id
-from ragkit.tuning.builders.corpus_qa.sections import Section
+from ragkit.tuning.builders.corpus_qa.sections import Section, evidence_of
 from ragkit.tuning.builders.corpus_qa.writing import ask_about, tag
 
-REPEATED, SIMILAR, ABSTAINED = "question repeated", "question similar to another", "not answered"
+REPEATED, SIMILAR = "question repeated", "question similar to another"
+NOT_FOUND, ABSTAINED = "section not found", "not answered"
 LOW_COVERAGE, LOW_GROUNDEDNESS, LOW_SUPPORT = "coverage too low", "groundedness too low", "support too low"
 
 
@@ -59,12 +60,12 @@ class Calls:
 
 def tag_sections(
     calls: Calls, sections: Sequence[Section], model: LanguageModel, prompt: str, facets: Mapping[str, Sequence[str]]
-) -> list[dict[str, str]]:
-    """Return the facets of each section; none where the model's reply broke its schema."""
+) -> list[dict[str, str] | None]:
+    """Return the facets of each section, None where the model's reply broke its schema."""
     if not facets:
         return [{} for _ in sections]
     outcomes = calls.run([partial(tag, model, prompt, section, facets) for section in sections], "facets")
-    return [outcome.value or {} for outcome in outcomes]
+    return [outcome.value for outcome in outcomes]
 
 
 def write_questions(
@@ -137,9 +138,17 @@ def compare_questions(calls: Calls, pairs: Sequence[Pair], encoder: Encoder, max
 
 
 def answer_questions(
-    calls: Calls, pairs: Sequence[Pair], pipeline: Pipeline, reader: AnswerRead, answerer: LanguageModel
+    calls: Calls,
+    pairs: Sequence[Pair],
+    pipeline: Pipeline,
+    reader: AnswerRead,
+    answerer: LanguageModel,
+    *,
+    round_trip: bool,
 ) -> list[Pair]:
     """Answer each question for itself, from what the pipeline retrieves for it out of the whole corpus.
+
+    With `round_trip`, questions are dropped for which that is nothing of the page or document that they are about.
 
     Args:
         calls: told of the progress.
@@ -147,6 +156,9 @@ def answer_questions(
         pipeline: retrieves, and renders the prompt.
         reader: the stage of the pipeline that answers.
         answerer: the model that answers in it.
+        round_trip: whether what is not found again is dropped.
+
+    Source: Alberti et al. 2019, Synthetic QA Corpora Generation with Roundtrip Consistency, arXiv 1906.05416.
     """
     going = [pair for pair in pairs if not pair.dropped]
     steps = [step for step in steps_of(pipeline.nodes) if step.stage is reader]
@@ -162,7 +174,11 @@ def answer_questions(
             continue
         numbers = {passage.id: number for number, passage in enumerate(prediction.context, 1)}
         cited = tuple(sorted({numbers[c.passage] for c in prediction.citations if c.passage in numbers}))
+        found = any(evidence_of(passage) == pair.section.evidence for passage in prediction.context)
         new = replace(pair, answer=prediction.answer or "", cited=cited, passages=prediction.context)
+        new = new.measured(section_found=float(found))
+        if round_trip and not found:
+            new = new.drop(NOT_FOUND)
         answered[pair.id] = new if new.answer else new.drop(ABSTAINED)
     return [answered.get(pair.id, pair) for pair in pairs]
 

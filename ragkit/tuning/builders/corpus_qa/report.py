@@ -30,6 +30,7 @@ class CorpusReport:
         sections: sections that were chosen.
         sections_left: sections that could have been chosen too.
         sections_too_short: sections that could not.
+        untagged: sections whose facets could not be had, so that questions were written without any.
         questions: questions that were asked for.
         kept: pairs that are trained on or examined with.
         dropped: how many were dropped for each reason.
@@ -41,6 +42,7 @@ class CorpusReport:
     sections: int
     sections_left: int
     sections_too_short: int
+    untagged: int
     questions: int
     kept: int
     dropped: dict[str, int]
@@ -66,7 +68,7 @@ class CorpusReport:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def report(sections: Sections, pairs: Sequence[Pair]) -> CorpusReport:
+def report(sections: Sections, untagged: int, pairs: Sequence[Pair]) -> CorpusReport:
     """Return what was made of a corpus."""
     kept = [pair for pair in pairs if not pair.dropped]
     reasons = Counter(pair.dropped.partition(":")[0] for pair in pairs if pair.dropped)
@@ -75,6 +77,7 @@ def report(sections: Sections, pairs: Sequence[Pair]) -> CorpusReport:
         sections=len(sections.chosen),
         sections_left=sections.long_enough - len(sections.chosen),
         sections_too_short=sections.too_short,
+        untagged=untagged,
         questions=len(pairs),
         kept=len(kept),
         dropped=dict(reasons.most_common()),

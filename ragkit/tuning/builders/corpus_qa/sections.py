@@ -110,18 +110,23 @@ def _sections(store: PassageStore) -> Iterator[Passage]:
                 yield section
 
 
+def evidence_of(passage: Passage) -> str:
+    """Return the id of a passage's page, or of its document if that has no pages."""
+    page = passage.metadata.get("page")
+    return f"{_document(passage)}#p{page}" if page else _document(passage)
+
+
 def _document(section: Passage) -> str:
     return str(section.metadata.get("document", section.id))
 
 
 def _section(passage: Passage) -> Section:
-    document, page = _document(passage), passage.metadata.get("page")
     return Section(
         id=passage.id,
-        document=document,
+        document=_document(passage),
         heading=" > ".join(_titles(passage.metadata)) or passage.place,
         text=passage.page_content,
-        evidence=f"{document}#p{page}" if page else document,
+        evidence=evidence_of(passage),
     )
 
 
