@@ -9,6 +9,7 @@ from ragkit.evaluation.question_sets import set_questions
 from ragkit.evaluation.questions import read_questions
 from ragkit.tuning.held_out import write_held_out
 from ragkit.tuning.recipe import load_recipe
+from ragkit.tuning.run import prepare
 from ragkit.tuning.split import part_of
 
 PIPELINE = """\
@@ -75,6 +76,21 @@ def test_the_recipe_s_sets_can_then_be_opened(folder):
     write(folder)
     recipe = load_recipe(folder / "recipe.yaml")
     assert set_questions("crops", recipe.sets["crops"], folder / "crops")
+
+
+def test_a_tuning_s_rows_are_made_of_other_documents_than_its_gate_s_questions(folder):
+    write(folder)
+    recipe = load_recipe(folder / "recipe.yaml")
+    (folder / "tuned").mkdir()
+    prepared = prepare(recipe, folder / "tuned", folder, lambda *_: None)
+    assert prepared.counts == {"set": {"crops": len(prepared.rows)}, "kind": {"read": len(prepared.rows)}}
+    with prepared.sets["crops"]("test") as opened:
+        examined = {question.supporting_ids[0] for question in opened.questions}
+    learnt = {row.origin["section"] for row in (*prepared.rows, *prepared.validation)}
+    assert examined
+    assert learnt
+    assert not examined & learnt
+    assert examined | learnt == {f"crop{n}" for n in range(30)}
 
 
 def test_a_file_that_is_there_is_not_touched(folder):
