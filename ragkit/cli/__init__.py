@@ -1,4 +1,4 @@
-"""The command line: `ragkit run`, `eval`, `compare`, `ask`, `index` and the others. One file per command."""
+"""The command line: `ragkit run`, `eval`, `tune`, `compare`, `ask`, `index` and the others. One file per command."""
 
 import sys
 from typing import Any
@@ -19,6 +19,7 @@ from ragkit.cli.reproduce import reproduce
 from ragkit.cli.run import run
 from ragkit.cli.schema import schema
 from ragkit.cli.trec import trec
+from ragkit.cli.tune import tune
 from ragkit.cli.validate import validate
 from ragkit.errors import InputError, MissingPackageError, RagkitError
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command("eval")(evaluate)
+app.command()(tune)
 app.command()(compare)
 app.command()(reproduce)
 app.command()(trec)
