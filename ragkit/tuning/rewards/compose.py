@@ -1,6 +1,6 @@
 """Rewards made of rewards: weighted sums, products, and gates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -59,7 +59,7 @@ def total(
     parts: Sequence[RewardFunction],
     prompts: Sequence[Prompt],
     completions: Sequence[str],
-    columns: dict[str, Sequence[Any]],
+    columns: Mapping[str, Sequence[Any]],
 ) -> list[float]:
     """Return the weighted sum of rewards for each completion, which is what a policy is trained on."""
     return ComposedReward(of=tuple(parts))(prompts, completions, **columns)
