@@ -68,6 +68,7 @@ class TransformersRewardModel(RewardModel, LocalWeights):
         weights = load_with_head(path, revision, self.resolved_dtype, fresh=found is not None)
         if found is not None:
             weights = _with_adapter(weights, found, self.model)
+        weights.config.get_text_config().pad_token_id = pad_token(tokenizer.eos_token_id)
         self._weights = weights.to(self.resolved_device).eval()
 
     def close(self) -> None:
@@ -93,7 +94,7 @@ class TransformersRewardModel(RewardModel, LocalWeights):
         grades: list[float] = []
         if asked:
             longest = max(map(len, asked))
-            ids = torch.full((len(asked), longest), pad_token(self._weights.config))
+            ids = torch.full((len(asked), longest), self._weights.config.get_text_config().pad_token_id)
             mask = torch.zeros_like(ids)
             for row, tokens in enumerate(asked):
                 ids[row, : len(tokens)] = torch.tensor(tokens)
@@ -129,14 +130,13 @@ def encode_pair(tokenizer: PromptTokenizer, prompt: Any, completion: str) -> lis
     return [*tokenizer.encode(prompt), *tokenizer.encode_text(completion), end]
 
 
-def pad_token(config: Any) -> int:
+def pad_token(end: int) -> int:
     """Return the token that transformers is to take for padding.
 
     It reads the head at the last token that is not this one, by id and not by mask. With the end token for padding, as
     many chat models have it, that would be the token before the end; any other one cannot stand last.
     """
-    ends = config.get_text_config().eos_token_id
-    return next(token for token in range(10**6) if token not in (ends if isinstance(ends, list) else [ends]))
+    return 0 if end else 1
 
 
 def load_with_head(path: str, revision: str | None, dtype: str, *, fresh: bool) -> Any:
@@ -162,7 +162,6 @@ def load_with_head(path: str, revision: str | None, dtype: str, *, fresh: bool) 
         raise InputError(f"'{path}' is no reward model: it has no head '{HEAD}' (name its adapter, or train one)")
     head = getattr(weights, HEAD).float()
     head.register_forward_pre_hook(_widen)
-    weights.config.get_text_config().pad_token_id = pad_token(weights.config)
     return weights
 
 
