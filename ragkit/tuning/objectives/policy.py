@@ -119,6 +119,7 @@ class PolicyObjective(Objective):
         rows = cast("Sequence[PromptRow]", job.rows)
         asked = rows[:: max(1, len(rows) // self.audit)][: self.audit]
         found = self._audited(asked, job)
+        job.folder.mkdir(parents=True, exist_ok=True)
         replace_file(file, (json.dumps(found.as_dict(), indent=1) + "\n").encode())
         found.check()
         return found.as_dict()

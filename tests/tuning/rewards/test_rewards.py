@@ -205,7 +205,9 @@ def build(data):
     builder = Builder(read_source(json.dumps(data), "x.yaml"))
     builder.resources["minilm"] = HashEncoder()
     builder.declared.add("minilm")
-    return builder.component(ComposedReward, data, (), "objective"), [f"{p.where}: {p.message}" for p in builder.problems]
+    return builder.component(ComposedReward, data, (), "objective"), [
+        f"{p.where}: {p.message}" for p in builder.problems
+    ]
 
 
 def test_rewards_from_yaml():
