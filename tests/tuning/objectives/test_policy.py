@@ -47,7 +47,7 @@ def test_what_pays_is_learned(base, tmp_path, objective):
     training = TrainingSettings(steps=10, batch_size=6, learning_rate=0.1, warmup=0, schedule="constant")
     done = objective.train(tiny_job(base, tmp_path, ROWS, training=training, on_step=steps.append))
     earned = [step.metrics["reward"] for step in steps]
-    assert earned[-1] > earned[0] + 0.1
+    assert earned[-1] > earned[0] + 0.05
     assert {"reward", "reward_std", "frac_reward_zero_std", "rewards/odd_bytes/mean"} <= set(steps[0].metrics)
     assert ("kl" in steps[0].metrics) == (objective.beta > 0)
     assert done.figures["audit"]["hacks"] == []
