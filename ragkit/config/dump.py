@@ -1,5 +1,6 @@
 """A pipeline to the data of its YAML file: the inverse of loading."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from pydantic import BaseModel
 
 from ragkit.engine import registry
 from ragkit.engine.calls import Resource
-from ragkit.engine.component import Component
+from ragkit.engine.component import Component, Kind
 from ragkit.engine.conditions import Test
 from ragkit.engine.nodes import Node, Step
 from ragkit.errors import InputError
@@ -49,6 +50,11 @@ def to_yaml(pipeline: Pipeline, *, defaults: bool = False) -> str:
     return yaml.safe_dump(to_data(pipeline, defaults=defaults), sort_keys=False, allow_unicode=True, width=120)
 
 
+def settings_of(component: BaseModel, models: Mapping[str, Resource]) -> dict[str, Any]:
+    """Return every setting of a component that is no part of a pipeline but uses its models, as plain data."""
+    return _Writer({id(model): name for name, model in models.items()}, defaults=True).settings(component)
+
+
 class _Writer:
     def __init__(self, names: dict[int, str], defaults: bool) -> None:
         self.names = names
@@ -65,6 +71,8 @@ class _Writer:
     def value(self, value: Any) -> Any:
         if isinstance(value, Resource) and id(value) in self.names:
             return self.names[id(value)]
+        if isinstance(value, Kind):
+            return {"type": _registered(value.kinds, value)} | self.settings(value)
         if isinstance(value, BaseModel):
             return self.settings(value)
         if isinstance(value, (list, tuple)):

@@ -1,6 +1,7 @@
 """The JSON Schema of pipeline files, and the names of types as users read them."""
 
 import types
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
@@ -8,7 +9,7 @@ from pydantic_core import core_schema
 
 from ragkit.engine import registry
 from ragkit.engine.calls import Resource
-from ragkit.engine.component import Component
+from ragkit.engine.component import Component, Kind
 from ragkit.engine.controls import CONTROLS
 from ragkit.engine.nodes import Node
 from ragkit.settings import RunSettings
@@ -23,6 +24,8 @@ class _Generator(GenerateJsonSchema):
             return {"type": "string", "description": f"name of a {cls.category} declared in this file"}
         if cls is Node:
             return {"$ref": "#/$defs/step"}
+        if issubclass(cls, Kind) and "kinds" in vars(cls):  # the base of all of them; the caller defines the choice
+            return {"$ref": f"#/$defs/{cls.kinds.kind}"}
         return super().model_schema(schema)
 
     def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:
@@ -55,24 +58,17 @@ def pipeline_schema() -> dict[str, Any]:
         *judges.values(),
         RunSettings,
     ]
-    refs, definitions = models_json_schema(
-        [(cls, "validation") for cls in dict.fromkeys(classes)],
-        schema_generator=_Generator,
-        ref_template="#/$defs/{model}",
-    )
-    defs: dict[str, Any] = dict(definitions.get("$defs", {}))
+    schemas, defs = schemas_of(classes)
 
     def own(cls: type[Component], **more: Any) -> dict[str, Any]:
         """Return a class's schema with further properties."""
-        schema = dict(_resolve(refs[(cls, "validation")], defs))
-        schema["properties"] = more | schema.get("properties", {})
-        return schema
+        return schemas[cls] | {"properties": more | schemas[cls].get("properties", {})}
 
     run = own(RunSettings)
     run["properties"] = run["properties"] | {
         "judges": {
             "type": "object",
-            "additionalProperties": {"oneOf": [_tagged(own(cls), "type", name, True) for name, cls in judges.items()]},
+            "additionalProperties": {"oneOf": [tagged(own(cls), "type", name, True) for name, cls in judges.items()]},
         }
     }
     text = {"type": "string"}
@@ -100,15 +96,25 @@ def pipeline_schema() -> dict[str, Any]:
             "models": {
                 "type": "object",
                 "additionalProperties": {
-                    "oneOf": [_tagged(own(cls), "provider", name, True) for name, cls in providers.items()]
+                    "oneOf": [tagged(own(cls), "provider", name, True) for name, cls in providers.items()]
                 },
             },
-            "index": {"oneOf": [_tagged(own(cls), "type", name, name != "local") for name, cls in indexes.items()]},
+            "index": {"oneOf": [tagged(own(cls), "type", name, name != "local") for name, cls in indexes.items()]},
             "pipeline": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
             "run": run,
         },
         "$defs": defs,
     }
+
+
+def schemas_of(classes: Iterable[type[Component]]) -> tuple[dict[type[Component], dict[str, Any]], dict[str, Any]]:
+    """Return the schema of each class, and the definitions that they refer to as `#/$defs/...`."""
+    wanted = list(dict.fromkeys(classes))
+    refs, definitions = models_json_schema(
+        [(cls, "validation") for cls in wanted], schema_generator=_Generator, ref_template="#/$defs/{model}"
+    )
+    defs: dict[str, Any] = dict(definitions.get("$defs", {}))
+    return {cls: dict(_resolve(refs[(cls, "validation")], defs)) for cls in wanted}, defs
 
 
 def _resolve(schema: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +132,8 @@ def _optional_if_empty(schema: dict[str, Any]) -> dict[str, Any]:
     return schema if schema.get("required") else schema | {"type": ["object", "null"]}
 
 
-def _tagged(schema: dict[str, Any], key: str, name: str, required: bool) -> dict[str, Any]:
+def tagged(schema: dict[str, Any], key: str, name: str, required: bool) -> dict[str, Any]:
+    """Return the schema of a part that is told apart from others by the value of a key."""
     return schema | {
         "properties": {key: {"const": name}} | schema.get("properties", {}),
         "required": [*([key] if required else []), *schema.get("required", [])],
@@ -139,7 +146,7 @@ def type_name(annotation: Any) -> str:
     if origin is Annotated:
         return type_name(arguments[0])
     if origin in (Union, types.UnionType):
-        return " or ".join(type_name(part) for part in arguments)
+        return " or ".join(type_name(part) for part in arguments if get_origin(part) is not Callable)
     if origin is Literal:
         return " | ".join(repr(choice) for choice in arguments)
     if origin in (list, tuple):
@@ -152,6 +159,8 @@ def type_name(annotation: Any) -> str:
         return f"name of a {annotation.category}"
     if isinstance(annotation, type) and issubclass(annotation, Node):
         return "step"
+    if isinstance(annotation, type) and issubclass(annotation, Kind):
+        return annotation.kinds.kind
     return {str: "text", int: "int", float: "float", bool: "bool"}.get(
         annotation, getattr(annotation, "__name__", str(annotation))
     )

@@ -1,1 +1,7 @@
 """Data builders that ragkit brings along; importing this package registers them."""
+
+from ragkit.tuning.builders.r_tuning import RTuningBuilder
+from ragkit.tuning.builders.reader import ReaderBuilder
+from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
+
+__all__ = ["RTuningBuilder", "ReaderBuilder", "ReaderPromptsBuilder"]

@@ -80,7 +80,7 @@ class PolicyObjective(Objective):
             reward_funcs=judges(self.rewards, rows, loaded),
             train_dataset=Dataset.from_dict({"prompt": [str(position) for position in order]}),
             processing_class=loaded.tokenizer.tokenizer,
-            peft_config=loaded.peft_config,
+            optimizers=shared.optimiser(loaded.weights, job.training),
         )
         figures = {} if audit is None else {"audit": audit}
         return shared.run(trainer, job, rows=len(rows), rows_too_long=left_out, **figures)

@@ -133,7 +133,7 @@ def _train_dpo(job: TrainingJob, loss: str, beta: float, settings: Dpo | None) -
         train_dataset=Dataset.from_list(in_planned_order(rows, steps, job)),
         eval_dataset=Dataset.from_list(watched) if watched else None,
         processing_class=loaded.tokenizer.tokenizer,
-        peft_config=loaded.peft_config,
+        optimizers=shared.optimiser(loaded.weights, job.training),
     )
     trainer.precompute_ref_logps = settings is None  # the rows hold the reference's log-probabilities
     return shared.run(trainer, job, rows=len(rows), rows_too_long=left_out)
@@ -169,7 +169,7 @@ def _train_kto(settings: Dpo, job: TrainingJob) -> Trained:
         train_dataset=Dataset.from_list(unpaired(in_planned_order(rows, steps, job), micro)),
         eval_dataset=Dataset.from_list(unpaired(watched, micro)) if watched else None,
         processing_class=loaded.tokenizer.tokenizer,
-        peft_config=loaded.peft_config,
+        optimizers=shared.optimiser(loaded.weights, job.training),
     )
     return shared.run(trainer, job, rows=len(rows), rows_too_long=left_out)
 

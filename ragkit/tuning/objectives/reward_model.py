@@ -63,7 +63,7 @@ class RewardModelObjective(Objective):
             train_dataset=Dataset.from_list(list(map(_joined, in_planned_order(pairs, steps, job)))),
             eval_dataset=Dataset.from_list(list(map(_joined, watched))) if watched else None,
             processing_class=loaded.tokenizer.tokenizer,
-            peft_config=loaded.peft_config,
+            optimizers=shared.optimiser(loaded.weights, job.training),
         )
         return shared.run(trainer, job, rows=len(pairs), rows_too_long=left_out)
 
@@ -75,6 +75,7 @@ def _joined(pair: dict[str, Any]) -> dict[str, list[int]]:
 def _load(job: TrainingJob) -> shared.Loaded:
     """Load the weights of a job's model with a new head."""
     shared.require()
+    import peft
     from transformers import AutoTokenizer, set_seed
 
     model, settings = job.model, job.adapter
@@ -83,12 +84,12 @@ def _load(job: TrainingJob) -> shared.Loaded:
     with quiet_transformers():
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad_token(tokenizer.eos_token_id))
-    set_seed(job.training.seed)  # the head is drawn at random
+    set_seed(job.training.seed)  # head and adapter begin at random
     dtype = "float32" if settings.type == "full" else model.resolved_dtype
     weights = load_with_head(path, revision, dtype, fresh=True).to(model.resolved_device)
-    config = None
     if settings.type == "lora":
         config = shared.lora(settings, "SEQ_CLS", modules_to_save=[HEAD])
         config.base_model_name_or_path = model.model
+        weights = peft.get_peft_model(weights, config, autocast_adapter_dtype=False)
     prompts = PromptTokenizer(tokenizer, model.model, getattr(model, "chat", None))
-    return shared.Loaded(weights, config, prompts, tokenizer.eos_token_id)
+    return shared.Loaded(weights, prompts, tokenizer.eos_token_id)
