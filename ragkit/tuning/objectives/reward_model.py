@@ -89,7 +89,6 @@ def _load(job: TrainingJob) -> shared.Loaded:
     weights = load_with_head(path, revision, dtype, fresh=True).to(model.resolved_device)
     if settings.type == "lora":
         config = shared.lora(settings, "SEQ_CLS", modules_to_save=[HEAD])
-        config.base_model_name_or_path = model.model
         weights = peft.get_peft_model(weights, config, autocast_adapter_dtype=False)
     prompts = PromptTokenizer(tokenizer, model.model, getattr(model, "chat", None))
     return shared.Loaded(weights, prompts, tokenizer.eos_token_id)
