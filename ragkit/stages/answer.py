@@ -11,7 +11,7 @@ from ragkit.engine.state import Citation, Documents, Passage
 from ragkit.models.base import LanguageModel
 from ragkit.prompts import prompt_setting, render
 
-_MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
+MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 
 
 @stage("answer.read", writes=("answer", "citations", "vars.confidence"))
@@ -52,11 +52,15 @@ class AnswerRead(Stage):
             reply = generation.text.strip().partition("\n")[0]
             confidence = None if generation.logprob is None else math.exp(generation.logprob)
         answer, numbers = split_markers(reply, len(passages))
-        if not answer or _plain(answer) == _plain(self.abstain):
+        if self.abstains(answer):
             return {"answer": None, "citations": (), "vars.confidence": confidence}
         cited = [passages[number - 1] for number in numbers]
         cited = cited or containing(answer, passages)[:1]
         return {"answer": answer, "citations": tuple(map(cite, cited)), "vars.confidence": confidence}
+
+    def abstains(self, answer: str) -> bool:
+        """Say whether a reply, without its markers, is an abstention."""
+        return not answer or _plain(answer) == _plain(self.abstain)
 
 
 def split_markers(reply: str, passages: int) -> tuple[str, list[int]]:
@@ -73,7 +77,7 @@ def split_markers(reply: str, passages: int) -> tuple[str, list[int]]:
         numbers.update(dict.fromkeys(found))
         return ""
 
-    return _MARKER.sub(take, reply).strip(), list(numbers)
+    return MARKER.sub(take, reply).strip(), list(numbers)
 
 
 def _plain(text: str) -> str:

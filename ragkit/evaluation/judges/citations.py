@@ -78,7 +78,8 @@ class CitationJudge(Judge):
         statement = f"{question} {sentence}"
 
         async def entails(names: list[str]) -> bool:
-            return bool(names) and await self._entails("\n".join(texts[name] for name in names), statement)
+            premise = "\n".join(texts[name] for name in names)
+            return bool(names) and await entails_by(self.nli or self.model, premise, statement, self.prompt)
 
         async def is_needed(name: str) -> bool:
             return await entails([name]) or not await entails([other for other in cited if other != name])
@@ -92,13 +93,24 @@ class CitationJudge(Judge):
             needed = cited
         return {"sentence": sentence, "supported": supported, "needed": needed}
 
-    async def _entails(self, premise: str, hypothesis: str) -> bool:
-        if self.nli is not None:
-            return (await self.nli.entail(premise, hypothesis)).label == ENTAILMENT[0]
-        assert self.model is not None  # noqa: S101 - the validator sees to it
-        prompt = render(self.prompt, premise=quoted(premise), hypothesis=quoted(hypothesis), labels=list(ENTAILMENT))
-        spelt = [f" {label}" for label in ENTAILMENT] if isinstance(prompt, str) else list(ENTAILMENT)
-        return (await self.model.choose(prompt, spelt)).label == spelt[0]
+
+async def entails_by(
+    judge: EntailmentModel | LanguageModel | None, premise: str, hypothesis: str, prompt: str = "judge.entailment"
+) -> bool:
+    """Say whether a text entails a statement, as an entailment model or a language model sees it.
+
+    Args:
+        judge: who says so; None is refused by whoever declares it as a setting.
+        premise: the text.
+        hypothesis: the statement.
+        prompt: what a language model is asked.
+    """
+    if isinstance(judge, EntailmentModel):
+        return (await judge.entail(premise, hypothesis)).label == ENTAILMENT[0]
+    assert judge is not None  # noqa: S101 - the validators see to it
+    asked = render(prompt, premise=quoted(premise), hypothesis=quoted(hypothesis), labels=list(ENTAILMENT))
+    spelt = [f" {label}" for label in ENTAILMENT] if isinstance(asked, str) else list(ENTAILMENT)
+    return (await judge.choose(asked, spelt)).label == spelt[0]
 
 
 def split_sentences(text: str, language: str = "en") -> list[str]:

@@ -1,1 +1,5 @@
 """Data builders that ragkit brings along; importing this package registers them."""
+
+from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
+
+__all__ = ["PaRagAnswers", "PaRagPreferences"]
