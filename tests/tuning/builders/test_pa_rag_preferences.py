@@ -98,8 +98,11 @@ def test_robustness_prefers_the_complete_answer_in_the_midst_of_noise(tmp_path):
     rows, counts = build(tmp_path, says, "robustness")
     assert counts == {"rows": 4, "robustness: complete answer": 2}
     assert {(row.origin["question"], row.origin["sampled"]) for row in rows} == {
-        ("wheat", "golden+noise"), ("maize", "golden+noise"), ("barley", "subgolden+noise"), ("oats", "subgolden+noise"),
-    }  # fmt: skip
+        ("wheat", "golden+noise"),
+        ("maize", "golden+noise"),
+        ("barley", "subgolden+noise"),
+        ("oats", "subgolden+noise"),
+    }
     for row in rows:
         crop, prompt = row.origin["question"], last_turn(row)
         assert len(numbers_of(prompt)) == 6
