@@ -3,6 +3,7 @@
 from ragkit.stages.answer import AnswerRead
 from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.recite import AnswerRecite
 from ragkit.stages.rerank import RerankCrossEncoder
 from ragkit.stages.retrieve import (
     RetrieveDense,
@@ -15,6 +16,7 @@ from ragkit.stages.retrieve import (
 __all__ = [
     "AnswerClosedBook",
     "AnswerRead",
+    "AnswerRecite",
     "ContextPack",
     "ContextParents",
     "RerankCrossEncoder",

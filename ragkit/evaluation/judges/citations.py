@@ -9,11 +9,11 @@ from ragkit.engine.registry import judges
 from ragkit.errors import RagkitError
 from ragkit.evaluation.evidence import holds_answer
 from ragkit.evaluation.judges.base import Judge, Judgement, NameOf, settled
-from ragkit.evaluation.judges.grading import quoted
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
-from ragkit.models.base import ENTAILMENT, EntailmentModel, LanguageModel
-from ragkit.prompts import prompt_setting, render
+from ragkit.models.base import EntailmentModel, LanguageModel
+from ragkit.prompts import prompt_setting
+from ragkit.stages.recite import entails_by
 
 RECALL, PRECISION = "recall", "precision"
 
@@ -101,25 +101,6 @@ class CitationJudge(Judge):
         elif supported:
             needed = cited
         return {"sentence": sentence, "supported": supported, "needed": needed}
-
-
-async def entails_by(
-    judge: EntailmentModel | LanguageModel | None, premise: str, hypothesis: str, prompt: str = "judge.entailment"
-) -> bool:
-    """Say whether a text entails a statement, as an entailment model or a language model sees it.
-
-    Args:
-        judge: who says so; None is refused by whoever declares it as a setting.
-        premise: the text.
-        hypothesis: the statement.
-        prompt: what a language model is asked.
-    """
-    if isinstance(judge, EntailmentModel):
-        return (await judge.entail(premise, hypothesis)).label == ENTAILMENT[0]
-    assert judge is not None  # noqa: S101 - the validators see to it
-    asked = render(prompt, premise=quoted(premise), hypothesis=quoted(hypothesis), labels=list(ENTAILMENT))
-    spelt = [f" {label}" for label in ENTAILMENT] if isinstance(asked, str) else list(ENTAILMENT)
-    return (await judge.choose(asked, spelt)).label == spelt[0]
 
 
 def split_sentences(text: str, language: str = "en") -> list[str]:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragkit.evaluation.marked import MarkedText
-from ragkit.tuning.builders.pa_rag.rewrite import asked_once, is_supported, rewrite
+from ragkit.stages.recite import asked_once
+from ragkit.tuning.builders.pa_rag.rewrite import is_supported, rewrite
 
 
 class Stub:

@@ -14,13 +14,13 @@ from ragkit.engine.run_folder import replace_file
 from ragkit.engine.state import Documents
 from ragkit.errors import InputError
 from ragkit.evaluation.evidence import holds_answer
-from ragkit.evaluation.judges.citations import entails_by
 from ragkit.evaluation.marked import MarkedText, renumber
 from ragkit.evaluation.questions import Question
 from ragkit.models.base import EntailmentModel, LanguageModel, Prompt
 from ragkit.prompts import prompt_setting, render
 from ragkit.stages.answer import AnswerRead
-from ragkit.tuning.builders.pa_rag.rewrite import Supports, asked_once, rewrite
+from ragkit.stages.recite import Supports, asked_once, entails_by
+from ragkit.tuning.builders.pa_rag.rewrite import rewrite
 from ragkit.tuning.builders.pa_rag.scenarios import Tiers
 from ragkit.tuning.builders.pa_rag.slots import Slots, is_complete, slots_of
 from ragkit.tuning.builders.pa_rag.tiers import Golden, tiers_of

@@ -1,14 +1,9 @@
 """Citation rewrite: verify, construct, simplify."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from itertools import combinations
+from collections.abc import Sequence
 
 from ragkit.evaluation.marked import MarkedText
-
-Supports = Callable[[tuple[int, ...], str], Awaitable[bool]]
-"""Says whether the passages of these numbers (from 1), together, support a claim."""
-
-MOST_CITATIONS = 3
+from ragkit.stages.recite import MOST_CITATIONS, Supports, asked_once, best_citations
 
 
 async def rewrite(text: str, passages: int, supports: Supports) -> str | None:
@@ -28,7 +23,7 @@ async def rewrite(text: str, passages: int, supports: Supports) -> str | None:
     sentences = marked.sentences()
     for sentence in sentences:
         cited = _citable(sentence.numbers, passages)
-        best = await _best(cited, sentence.text, passages, supports)
+        best = await best_citations(cited, sentence.text, passages, supports)
         if best is None:
             return None
         if best != sentence.numbers:
@@ -49,34 +44,3 @@ async def is_supported(text: str, passages: int, supports: Supports) -> bool:
 
 def _citable(numbers: Sequence[int], passages: int) -> tuple[int, ...]:
     return tuple(number for number in numbers[:MOST_CITATIONS] if 1 <= number <= passages)
-
-
-async def _best(cited: tuple[int, ...], claim: str, passages: int, supports: Supports) -> tuple[int, ...] | None:
-    if cited and await supports(cited, claim):
-        for number in sorted(cited, reverse=True):
-            fewer = tuple(other for other in cited if other != number)
-            if fewer and await supports(fewer, claim):
-                cited = fewer
-        return cited
-    for numbers in _sets(passages):
-        if await supports(numbers, claim):
-            return numbers
-    return None
-
-
-def _sets(passages: int) -> Iterator[tuple[int, ...]]:
-    for size in range(1, MOST_CITATIONS + 1):
-        yield from combinations(range(1, passages + 1), size)
-
-
-def asked_once(supports: Supports) -> Supports:
-    """Return the same, but never asking twice about one set of passages and one claim."""
-    known: dict[tuple[frozenset[int], str], bool] = {}
-
-    async def ask(numbers: tuple[int, ...], claim: str) -> bool:
-        key = (frozenset(numbers), claim)
-        if key not in known:
-            known[key] = await supports(numbers, claim)
-        return known[key]
-
-    return ask
