@@ -142,7 +142,8 @@ def planned(lengths: Sequence[int], steps: int, settings: TrainingSettings) -> l
         settings: batch size and seed.
     """
     draw = random.Random(settings.seed)  # noqa: S311 - not for secrets
-    size, plan = settings.batch_size, []
+    size = settings.batch_size
+    plan: list[int] = []
     while len(plan) < steps * size:
         order = list(range(len(lengths)))
         draw.shuffle(order)
