@@ -87,8 +87,8 @@ class MarkedText:
         """Return the text with other markers for one of its sentences: where its last one stood, or before its end."""
         others = [mark for mark in self.marks if mark not in sentence.marks]
         at = sentence.marks[-1].at if sentence.marks else sentence.start + _before_end(sentence.text)
-        text = "".join(f"[{number}]" for number in numbers)
-        new = [Mark(at, f" {text}", tuple(numbers))] if numbers else []
+        written = f" [{', '.join(map(str, numbers))}]"
+        new = [Mark(at, written, tuple(numbers))] if numbers else []
         return replace(self, marks=tuple(sorted([*others, *new], key=lambda mark: mark.at)))
 
 

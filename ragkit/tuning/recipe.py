@@ -178,7 +178,9 @@ class _Loader:
         """See that builder, objective, adapter and model go together."""
         if not issubclass(rows.makes, objective.rows):
             made, wanted = rows.makes.__name__, objective.rows.__name__
-            self.builder.complain(("data", "builder"), f"makes rows of the kind {made}, but the objective needs {wanted}")
+            self.builder.complain(
+                ("data", "builder"), f"makes rows of the kind {made}, but the objective needs {wanted}"
+            )
         if model.category != objective.trains:
             self.builder.complain(("model",), f"is a {model.category}, but the objective trains a {objective.trains}")
         try:

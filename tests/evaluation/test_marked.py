@@ -40,7 +40,7 @@ def test_a_blank_text_has_no_sentences():
     ("text", "numbers", "cited"),
     [
         ("Paris", (2,), "Paris [2]"),
-        ("It is Paris.", (1, 3), "It is Paris [1][3]."),
+        ("It is Paris.", (1, 3), "It is Paris [1, 3]."),
         ("It is Paris. [9]", (1,), "It is Paris. [1]"),
         ("It [4] is Paris [5].", (1,), "It is Paris [1]."),
         ("It is Paris [2].", (), "It is Paris."),

@@ -95,5 +95,7 @@ def test_the_pipelines_prompts_are_heard_without_asking_the_model():
 
 def test_a_prompt_cut_by_the_tokens_of_the_model_that_is_trained():
     reader = ScriptedModel(default="")
-    made = Pipeline([RetrieveEcho(), ContextPack(model=reader, tokens=3), AnswerRead(model=reader)], models={"r": reader})
+    made = Pipeline(
+        [RetrieveEcho(), ContextPack(model=reader, tokens=3), AnswerRead(model=reader)], models={"r": reader}
+    )
     assert serving_prompts(made, "r", questions("a", 3)) == []  # no passage fits, so nothing is asked

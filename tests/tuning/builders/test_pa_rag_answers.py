@@ -26,15 +26,15 @@ def counts(tmp_path):
 
 def test_without_a_teacher_gold_answers_cite_the_gold_passages_where_they_stand(tmp_path):
     rows = build(tmp_path, answers())
-    assert [(row.origin["question"], row.origin["scenario"]) for row in rows] == [
+    assert [(row.origin["question"], row.origin["kind"]) for row in rows] == [
         (question.id, mode) for question in QUESTIONS for mode in ("golden", "golden+noise")
     ]
     for row in rows:
         assert isinstance(row, SftRow)
         crop, places = row.origin["question"], numbers_of(last_turn(row))
         cited = sorted((places[f"{crop}-moisture"], places[f"{crop}-store"]))
-        assert row.completion == f"{CROPS[crop]} [{cited[0]}][{cited[1]}]"
-        assert len(places) == (2 if row.origin["scenario"] == "golden" else 6)
+        assert row.completion == f"{CROPS[crop]} [{cited[0]}, {cited[1]}]"
+        assert len(places) == (2 if row.origin["kind"] == "golden" else 6)
     assert counts(tmp_path) == {"rows": 8}
 
 

@@ -44,7 +44,7 @@ def test_informativeness_prefers_the_complete_answer_to_one_given_with_less(tmp_
     for row in rows:
         crop, prompt = row.origin["question"], last_turn(row)
         assert row.origin == {
-            "set": "crops", "question": crop, "pair": "informativeness", "sampled": "subgolden",
+            "set": "crops", "question": crop, "kind": "informativeness", "sampled": "subgolden",
         }  # fmt: skip
         assert numbers_of(prompt).keys() == {f"{crop}-moisture", f"{crop}-store"}
         assert row.chosen.startswith(CROPS[crop])
@@ -144,7 +144,7 @@ def test_abstention_prefers_silence_to_a_guess_where_nothing_is_to_be_found(tmp_
 
 def test_several_perspectives_make_one_joint_stage(tmp_path):
     rows, _ = build(tmp_path, confused, "informativeness", "robustness", "abstention")
-    assert {row.origin["pair"] for row in rows} == {"informativeness", "robustness", "abstention"}
+    assert {row.origin["kind"] for row in rows} == {"informativeness", "robustness", "abstention"}
 
 
 def test_an_answer_that_fails_is_counted_and_harms_no_other(tmp_path):

@@ -40,7 +40,7 @@ def supported(text, *needed, passages=5):
         ("Paris [1].", [{3}], "Paris [3]."),  # wrong
         ("Paris.", [{3}, {1, 2}], "Paris [3]."),  # none: the smallest set
         ("Paris [5].", [{4}, {2}], "Paris [2]."),  # a tie: the best ranked
-        ("Paris [1].", [{2, 4, 5}], "Paris [2][4][5]."),
+        ("Paris [1].", [{2, 4, 5}], "Paris [2, 4, 5]."),
         ("Paris [2][1].", [{2}], "Paris [2]."),  # needless
         ("Paris [3][1].", [{3}, {1}], "Paris [1]."),  # either would do: the last passage goes
         ("Paris [0].", [{5}], "Paris [5]."),  # no such passage, and not the last one

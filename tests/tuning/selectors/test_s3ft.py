@@ -33,7 +33,7 @@ def select(rows, tmp_path, **settings):
 
 def test_own_answer_then_paraphrase_then_gold(tmp_path):
     selected = select(ROWS, tmp_path)
-    assert [r.completion for r in selected.rows] == ["the PARIS [1][3].", "The Oslo [2]", "Bern"]
+    assert [r.completion for r in selected.rows] == ["the PARIS [1, 3].", "The Oslo [2]", "Bern"]
     assert [r.origin["s3ft"] for r in selected.rows] == ["own answer", "paraphrase", "gold answer"]
     assert selected.reasons == {"own answer": 1, "paraphrase": 1, "gold answer": 1}
     assert selected.rows[0].prompt == ROWS[0].prompt

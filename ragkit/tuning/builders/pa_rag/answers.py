@@ -46,6 +46,6 @@ class PaRagAnswers(PaRagBuilder):
                 if not documents or completion is None:
                     dropped["no passages for a prompt"] += 1
                     continue
-                origin = {"set": case.set, "question": case.question.id, "scenario": mode}
+                origin = {"set": case.set, "question": case.question.id, "kind": mode}
                 rows.append(SftRow(prompt=case.prompt(documents), completion=completion, origin=origin))
         return rows

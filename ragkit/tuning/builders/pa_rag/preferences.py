@@ -115,7 +115,7 @@ class PaRagPreferences(PaRagBuilder):
                 origin = {
                     "set": case.set,
                     "question": case.question.id,
-                    "pair": pair.perspective,
+                    "kind": pair.perspective,
                     "sampled": pair.sampled,
                 }
                 return PreferenceRow(prompt=case.prompt(target), chosen=chosen, rejected=rejected, origin=origin)
