@@ -18,7 +18,7 @@ from ragkit.evaluation.marked import MarkedText, renumber
 from ragkit.evaluation.questions import Question
 from ragkit.models.base import EntailmentModel, LanguageModel, Prompt
 from ragkit.prompts import prompt_setting, render
-from ragkit.stages.answer import AnswerRead
+from ragkit.stages.answer import AnswerRead, first_line
 from ragkit.stages.recite import Supports, asked_once, entails_by
 from ragkit.tuning.builders.pa_rag.rewrite import rewrite
 from ragkit.tuning.builders.pa_rag.scenarios import Tiers
@@ -150,7 +150,7 @@ class PaRagBuilder(DataBuilder):
             answers = [aliases[0] for aliases in slots]
             prompt = render(self.prompt, question=question.question, passages=documents, answers=answers)
             generation = await self.teacher.generate(prompt, max_new_tokens=self.max_new_tokens)
-            written = generation.text.strip().partition("\n")[0]
+            written = first_line(generation.text)
         if not is_complete(MarkedText.parse(written).plain, slots):
             return None, "the target leaves out a short answer"
         mended = await rewrite(written, len(documents), self.supports(question, documents, tiers, slots))

@@ -13,6 +13,7 @@ from ragkit.engine.state import Documents
 from ragkit.engine.tasks import Task
 from ragkit.evaluation.marked import MarkedText
 from ragkit.models.base import LanguageModel
+from ragkit.stages.answer import first_line, read_reply
 from ragkit.tuning.builders.pa_rag.base import Case, PaRagBuilder, moved
 from ragkit.tuning.builders.pa_rag.rewrite import is_supported, rewrite
 from ragkit.tuning.builders.pa_rag.scenarios import Mode, documents_for
@@ -133,7 +134,7 @@ class PaRagPreferences(PaRagBuilder):
             draw=draw,
             stop=["\n"] if isinstance(prompt, str) else [],
         )
-        return generation.text.strip().partition("\n")[0]
+        return first_line(generation.text)
 
     async def _compare(
         self, case: Case, pair: _Wanted, answer: str, target: Documents, sampled: Documents
@@ -141,14 +142,14 @@ class PaRagPreferences(PaRagBuilder):
         """Return the better and the worse answer in the target's numbering, or why this answer makes no pair."""
         if not answer:
             return "empty answer"
-        plain = MarkedText.parse(answer).plain.strip()
-        complete = is_complete(plain, case.slots)
+        complete = is_complete(MarkedText.parse(answer).plain, case.slots)
         if pair.perspective == "citation":
             return await self._recited(case, answer, target) if complete else "incomplete answer"
         if complete:
             return "complete answer"
         if pair.perspective == "abstention":
-            return "abstained" if case.reader.abstains(plain) else (case.reader.abstain, answer)
+            silent = read_reply(answer, len(target), case.reader.abstain)[0] is None
+            return "abstained" if silent else (case.reader.abstain, answer)
         chosen, rejected = moved(case.target, case.tiers.golden, target), moved(answer, sampled, target)
         return "cites what is not there" if chosen is None or rejected is None else (chosen, rejected)
 
