@@ -1,5 +1,6 @@
 """Data builders that ragkit brings along; importing this package registers them."""
 
 from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
+from ragkit.tuning.builders.reader import ReaderBuilder
 
-__all__ = ["PaRagAnswers", "PaRagPreferences"]
+__all__ = ["PaRagAnswers", "PaRagPreferences", "ReaderBuilder"]

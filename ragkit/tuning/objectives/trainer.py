@@ -214,13 +214,17 @@ def run(trainer: Any, job: TrainingJob, **figures: Any) -> Trained:
         trainer.remove_callback(noisy)
     trainer.add_callback(_callback(job))
     last = last_checkpoint(job.checkpoints) if job.resume else None
+    begun, busy = time.monotonic(), time.process_time()
     with silenced():
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    took = {"seconds": round(time.monotonic() - begun, 1), "cpu_seconds": round(time.process_time() - busy, 1)}
+    if last is not None:
+        took["resumed_at_step"] = int(last.name.rpartition("-")[2])
     save(trainer, job)
     logged = [row for row in trainer.state.log_history if "loss" in row or "reward" in row]
     trainable = sum(part.numel() for part in trainer.model.parameters() if part.requires_grad)
     kept = {"first": _numbers(logged[0]), "last": _numbers(logged[-1])} if logged else {}
-    return Trained(trainer.state.global_step, {"trained_parameters": trainable, **kept, **figures})
+    return Trained(trainer.state.global_step, {"trained_parameters": trainable, **took, **kept, **figures})
 
 
 def last_checkpoint(folder: Path) -> Path | None:
