@@ -131,6 +131,6 @@ def test_a_pipeline_without_a_reader_is_refused(tmp_path):
 
     own = context(tmp_path, farm(tmp_path, str))
     with own.openers["crops"]("train") as opened:
-        bare = Pipeline(opened.pipeline.nodes[:1], name="bare")
-    with pytest.raises(InputError, match=r"pipeline 'bare' has no stage answer\.read"):
+        bare = Pipeline(opened.pipeline.nodes[:1], name="bare", models=opened.pipeline.models)
+    with pytest.raises(InputError, match=r"pipeline 'bare' has no step answer\.read"):
         PaRagAnswers().build("train", context(tmp_path, bare))

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ragkit.engine.controls import steps_of
 from ragkit.engine.run_folder import replace_file
 from ragkit.engine.state import Documents
 from ragkit.errors import InputError
@@ -24,6 +23,7 @@ from ragkit.tuning.builders.pa_rag.rewrite import rewrite
 from ragkit.tuning.builders.pa_rag.scenarios import Tiers
 from ragkit.tuning.builders.pa_rag.slots import Slots, is_complete, slots_of
 from ragkit.tuning.builders.pa_rag.tiers import Golden, tiers_of
+from ragkit.tuning.builders.reader import reader_of
 from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.rows import Row
@@ -121,7 +121,7 @@ class PaRagBuilder(DataBuilder):
         return asked_once(support)
 
     def _cases(self, opened: TuningSet, context: BuildContext, dropped: Counter[str]) -> list[Case]:
-        reader = reading_stage(opened)
+        reader = reader_of(opened.pipeline, context.model)
         asked = [question for question in opened.questions if question.answerable and question.answers]
         dropped["no gold answer"] += len(opened.questions) - len(asked)
         slots = {question.id: slots_of(question, self.slots) for question in asked}
@@ -155,18 +155,6 @@ class PaRagBuilder(DataBuilder):
             return None, "the target leaves out a short answer"
         mended = await rewrite(written, len(documents), self.supports(question, documents, tiers, slots))
         return mended, "no passages support the target"
-
-
-def reading_stage(opened: TuningSet) -> AnswerRead:
-    """Return the stage of the pipeline that reads the answer.
-
-    Raises:
-        InputError: the pipeline has none.
-    """
-    stages = [step.stage for step in steps_of(opened.pipeline.nodes) if isinstance(step.stage, AnswerRead)]
-    if not stages:
-        raise InputError(f"pipeline '{opened.pipeline.name}' has no stage answer.read, whose prompts are trained on")
-    return stages[-1]
 
 
 def moved(text: str, before: Documents, after: Documents) -> str | None:
