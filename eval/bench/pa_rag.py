@@ -3,7 +3,7 @@
 Each stage goes on from the one before, the first one from the embedded reader. What is measured are questions of the
 test part that have several golden passages; nothing is trained on that part. Each adapter answers them from golden
 passages alone, from golden passages in the midst of noise, and from noise alone, where abstaining is right. The reader
-is what the stages are compared with, question by question.
+is what the stages are compared with, question by question, and so is the reader with its citations rewritten.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.question_sets import pipeline_over, set_folder, set_questions
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.statistics import bootstrap_interval, mean, paired_test
-from ragkit.stages import AnswerRead
+from ragkit.stages import AnswerRead, AnswerRecite
 from ragkit.tuning.builders.pa_rag.scenarios import Mode, documents_for
 from ragkit.tuning.builders.pa_rag.slots import slots_of
 from ragkit.tuning.builders.pa_rag.tiers import tiers_of
@@ -82,9 +82,11 @@ def trained(recipe: Recipe, folder: Path, data: Path) -> dict[str, Any]:
     return {"built": built, "steps": done.steps, **done.figures, "seconds": seconds, "curve": curve}
 
 
-def answers(reader: AnswerRead, documents: Mapping[str, Documents], questions: list[Question]) -> list[PredictionRow]:
-    """Return what a reading stage makes of given passages."""
-    with Pipeline([Given(documents=dict(documents)), reader], name="given") as pipeline:
+def answers(
+    reader: AnswerRead, further: Sequence[Stage], documents: Mapping[str, Documents], questions: list[Question]
+) -> list[PredictionRow]:
+    """Return what a reading stage, and those after it, make of given passages."""
+    with Pipeline([Given(documents=dict(documents)), reader, *further], name="given") as pipeline:
         return [p.to_row() for p in pipeline.predict([(q.id, q.question) for q in questions])]  # type: ignore[misc]
 
 
@@ -132,13 +134,17 @@ def compared(own: Mapping[str, list[float | None]], first: Mapping[str, list[flo
 
 
 def answered(
-    recipe: Recipe, adapter: str, questions: list[Question], documents: Mapping[Mode, Mapping[str, Documents]]
+    recipe: Recipe,
+    adapter: str,
+    questions: list[Question],
+    documents: Mapping[Mode, Mapping[str, Documents]],
+    further: Sequence[Stage] = (),
 ) -> dict[Mode, dict[str, list[float | None]]]:
     """Return the scores of an adapter's answers in each scenario."""
     name = recipe.settings.model
     pipeline = Pipeline.load(recipe.settings.pipeline, [f"models.{name}.adapter={json.dumps(adapter)}"])
     reader = reader_of(pipeline, name)
-    return {mode: scores(questions, answers(reader, own, questions)) for mode, own in documents.items()}
+    return {mode: scores(questions, answers(reader, further, own, questions)) for mode, own in documents.items()}
 
 
 def shown(numbers: Mapping[str, Mapping[str, Mapping[str, Any]]], names: Sequence[str]) -> str:
@@ -168,6 +174,8 @@ def main() -> None:
     recipe = recipe_of(STAGES[0], 1, chosen.train, READER)
     questions, documents = given(recipe, chosen.data, chosen.test)
     found = {name: answered(recipe, adapter, questions, documents) for name, adapter in adapters.items()}
+    recited = answered(recipe, READER, questions, documents, [AnswerRecite(containment=True)])
+    found = {"reader": found.pop("reader"), "reader, recited": recited} | found
     numbers = {
         name: {mode: compared(own[mode], None if name == "reader" else found["reader"][mode]) for mode in MODES}
         for name, own in found.items()
