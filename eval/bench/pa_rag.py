@@ -22,7 +22,6 @@ from ragkit.engine.state import Documents
 from ragkit.evaluation.judges import CitationJudge, run_judges
 from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.prediction import PredictionRow
-from ragkit.evaluation.question_sets import pipeline_over, set_folder, set_questions
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.statistics import bootstrap_interval, mean, paired_test
 from ragkit.stages import AnswerRead, AnswerRecite
@@ -30,11 +29,11 @@ from ragkit.tuning.builders.pa_rag.scenarios import Mode, documents_for
 from ragkit.tuning.builders.pa_rag.slots import slots_of
 from ragkit.tuning.builders.pa_rag.tiers import tiers_of
 from ragkit.tuning.builders.reader import reader_of
-from ragkit.tuning.data import BuildContext, TuningSet
+from ragkit.tuning.data import BuildContext
 from ragkit.tuning.job import TrainingStep
 from ragkit.tuning.recipe import Recipe, load_recipe
 from ragkit.tuning.run import prepare, train
-from ragkit.tuning.split import in_part
+from ragkit.tuning.sets import openers
 
 READER = "embedded:reader"
 STAGES = ("informativeness", "robustness", "citation")
@@ -43,7 +42,7 @@ SHORT = {"training.batch_size": 4, "training.max_length": 704, "training.save_ev
 MODES: tuple[Mode, ...] = ("golden", "golden+noise", "no_golden")
 METRICS = ("em", "f1", "hit", "support_precision", "support_recall", "support_f1", "abstained")
 CITES = ("cites.recall", "cites.precision")
-SEED = 0
+SEED, DEPTH = 0, 30
 
 
 @stage("bench.given", writes="documents")
@@ -104,23 +103,19 @@ def estimate(values: list[float | None]) -> dict[str, Any]:
     return {"value": mean(known), "low": low, "high": high, "n": len(known)}
 
 
-def given(recipe: Recipe, data: Path, limit: int) -> tuple[list[Question], dict[Mode, dict[str, Documents]]]:
+def given(recipe: Recipe, data: Path) -> tuple[list[Question], dict[Mode, dict[str, Documents]]]:
     """Return test questions of all sets, and the passages of each in each scenario."""
     questions: list[Question] = []
     documents: dict[Mode, dict[str, Documents]] = {mode: {} for mode in MODES}
-    for name, own in recipe.sets.items():
-        folder = set_folder(name, own, data)
-        asked = [q for q in in_part(set_questions(name, own, folder), "test") if q.answerable][:limit]
-        with pipeline_over(recipe.settings.pipeline, own, folder, recipe.overrides) as pipeline:
-            pipeline.prepare()
-            context = BuildContext({}, recipe.settings.model, SEED, Path(), lambda *_: None)
-            slots = {question.id: slots_of(question, None) for question in asked}
-            tiers = tiers_of(TuningSet(name, pipeline, asked), slots, "supporting", 30, context, Counter())
-        several = [question for question in asked if question.id in tiers and len(tiers[question.id].golden) > 1]
+    sets = openers(recipe, data, lambda *_: None)
+    context = BuildContext(sets, recipe.settings.model, SEED, Path(), lambda *_: None)
+    for opened in context.sets("test"):
+        slots = {q.id: slots_of(q, None) for q in opened.questions if q.answerable}
+        tiers = tiers_of(opened, slots, "supporting", DEPTH, context, Counter())
+        several = [q for q in opened.questions if q.id in tiers and len(tiers[q.id].golden) > 1]
         questions += several
-        for mode, own_documents in documents.items():
-            for question in several:
-                own_documents[question.id] = documents_for(mode, tiers[question.id], SEED, question.id)
+        for mode, own in documents.items():
+            own |= {q.id: documents_for(mode, tiers[q.id], SEED, q.id) for q in several}
     return questions, documents
 
 
@@ -171,8 +166,8 @@ def main() -> None:
         recipe = recipe_of(name, chosen.steps, chosen.train, list(adapters.values())[-1])
         training[name] = trained(recipe, chosen.out / name, chosen.data)
         adapters[name] = str(chosen.out / name / "adapter")
-    recipe = recipe_of(STAGES[0], 1, chosen.train, READER)
-    questions, documents = given(recipe, chosen.data, chosen.test)
+    recipe = recipe_of(STAGES[0], 1, chosen.test, READER)
+    questions, documents = given(recipe, chosen.data)
     found = {name: answered(recipe, adapter, questions, documents) for name, adapter in adapters.items()}
     recited = answered(recipe, READER, questions, documents, [AnswerRecite(containment=True)])
     found = {"reader": found.pop("reader"), "reader, recited": recited} | found
