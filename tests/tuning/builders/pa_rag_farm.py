@@ -43,10 +43,10 @@ def crop_of(prompt: str) -> str:
     return found[1]
 
 
-def farm(folder: Path, reply, **settings) -> Pipeline:
+def farm(folder: Path, reply, rows=ROWS, **settings) -> Pipeline:
     """Return a pipeline over the corpus whose reader answers by a function."""
     file = folder / "crops.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     index = LocalIndex(documents=[str(file)], sparse=SparseSettings())
     reader = ScriptedModel(reply=reply)
     pipeline = Pipeline(

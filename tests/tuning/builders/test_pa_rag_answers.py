@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from pa_rag_farm import CROPS, QUESTIONS, context, crop_of, farm, last_turn, numbers_of
+from pa_rag_farm import CROPS, QUESTIONS, ROWS, context, crop_of, farm, last_turn, numbers_of
 
 from ragkit.errors import InputError, RagkitError
 from ragkit.evaluation.questions import Question
@@ -58,6 +58,19 @@ def test_golden_passages_may_be_those_that_hold_the_answer(tmp_path):
     for row in build(tmp_path, answers(golden="answers", support="containment", scenarios=("golden",))):
         assert list(numbers_of(last_turn(row))) == [f"{row.origin['question']}-moisture"]
         assert row.completion.endswith(" [1]")
+
+
+def test_yes_and_no_make_no_passage_golden(tmp_path):
+    closed = Question("c", "Is wheat a crop of the store?", ("Yes",), ("wheat-1",))
+    build(tmp_path, answers(golden="answers", support="containment"), [*QUESTIONS, closed])
+    assert counts(tmp_path) == {"rows": 8, "no golden passages": 1}
+
+
+def test_a_copy_of_a_golden_passage_is_no_noise(tmp_path):
+    text = next(row["text"] for row in ROWS if row["id"] == "wheat-store")
+    pipeline = farm(tmp_path, str, [*ROWS, {"id": "copy", "text": text}])
+    rows = answers(scenarios=("no_golden",)).build("train", context(tmp_path, pipeline))
+    assert all(text not in last_turn(row) for row in rows if row.origin["question"] == "wheat")
 
 
 def teach(prompt):

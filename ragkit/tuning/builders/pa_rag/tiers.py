@@ -54,10 +54,11 @@ def tiers_of(
         if not chosen:
             dropped["no golden passages"] += 1
             continue
-        ids = {passage.id for passage in chosen} | set(question.supporting_ids)
-        relevant = [p for p in ranking if p.id not in ids and not any(filled(p.page_content, own))][:NOISE]
+        # A corpus may hold a text twice; a copy of a golden passage under another id is no noise.
+        known = {passage.id for passage in chosen} | {p.page_content for p in chosen} | set(question.supporting_ids)
+        noise = [p for p in ranking if not known & {p.id, p.page_content} and not any(filled(p.page_content, own))]
         irrelevant = _irrelevant(question, own, found, others, context.seed)
-        tiers[question.id] = Tiers(tuple(chosen), tuple(relevant), tuple(irrelevant))
+        tiers[question.id] = Tiers(tuple(chosen), tuple(noise[:NOISE]), tuple(irrelevant))
     return tiers
 
 
@@ -106,7 +107,12 @@ def _supporting(
 
 
 def _holding(ranking: Documents, slots: Slots) -> Documents:
-    """Return passages that together fill all slots, and further ones that fill any; none if a slot stays open."""
+    """Return passages that together fill all slots, and further ones that fill any; none if a slot stays open.
+
+    Nor are there any for yes and no, which passages hold without answering anything.
+    """
+    if any({alias.lower() for alias in aliases} <= {"yes", "no"} for aliases in slots):
+        return ()
     texts = [passage.page_content for passage in ranking]
     covering = cover(texts, slots)
     further = (n for n, text in enumerate(texts) if n not in covering and any(filled(text, slots)))
