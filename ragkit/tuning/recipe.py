@@ -76,7 +76,7 @@ def load_recipe(path: FilePath, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: the YAML file. Paths inside it are relative to the current folder.
-        overrides: changes of the form `training.steps=100`.
+        overrides: changes of the form `training.steps=100`; those of no section of the recipe change the pipeline.
 
     Raises:
         ConfigError: with every problem of the file, or of the pipeline's.
@@ -89,14 +89,16 @@ def load_recipe(path: FilePath, overrides: Sequence[str] = ()) -> Recipe:
         raise InputError(f"{path}: no such file{did_you_mean(path.name, near)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-    apply_overrides(source, overrides)
-    return _Loader(path, source).load()
+    own = [override for override in overrides if override.partition("=")[0].partition(".")[0] in SECTIONS]
+    apply_overrides(source, own, SECTIONS)
+    return _Loader(path, source, [override for override in overrides if override not in own]).load()
 
 
 class _Loader:
-    def __init__(self, path: FilePath, source: Source) -> None:
+    def __init__(self, path: FilePath, source: Source, of_pipeline: list[str]) -> None:
         self.path = path
         self.source = source
+        self.of_pipeline = of_pipeline
         self.builder = Builder(source)
 
     def load(self) -> Recipe:
@@ -127,12 +129,12 @@ class _Loader:
             raise self._problems()
         return Recipe(
             self.path, settings, data, pipeline, model, sets, rows, selectors, objective, adapter, training, gate,
-            [f"models.{settings.model}.adapter=null"] if "adapter" in type(model).model_fields else [],
+            self.of_pipeline,
         )  # fmt: skip
 
     def _pipeline(self, settings: RecipeSettings) -> tuple[Pipeline, Any]:
         """Return the pipeline and the model to tune; the pipeline's models may be named in the recipe then."""
-        pipeline = Pipeline.load(settings.pipeline)
+        pipeline = Pipeline.load(settings.pipeline, self.of_pipeline)
         known = {name: model for name, model in pipeline.models.items() if model.category != "index"}
         self.builder.resources.update(pipeline.models)
         self.builder.declared |= pipeline.models.keys()
@@ -145,8 +147,8 @@ class _Loader:
             message = f"'{settings.model}' is {type(model).__name__}, whose weights are not on this machine"
             self.builder.complain(("model",), message, "model")
         elif getattr(model, "adapter", None) is not None:
-            pipeline = Pipeline.load(settings.pipeline, [f"models.{settings.model}.adapter=null"])
-            model = pipeline.models[settings.model]
+            self.of_pipeline.append(f"models.{settings.model}.adapter=null")
+            return self._pipeline(settings)
         return pipeline, model
 
     def _data(self, data: Any) -> tuple[Any, list[Any]]:
