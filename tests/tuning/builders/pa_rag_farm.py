@@ -43,12 +43,12 @@ def crop_of(prompt: str) -> str:
     return found[1]
 
 
-def farm(folder: Path, reply, rows=ROWS, **settings) -> Pipeline:
-    """Return a pipeline over the corpus whose reader answers by a function."""
+def farm(folder: Path, reply, rows=ROWS, reader=None, **settings) -> Pipeline:
+    """Return a pipeline over the corpus whose reader answers by a function, or is another model."""
     file = folder / "crops.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     index = LocalIndex(documents=[str(file)], sparse=SparseSettings())
-    reader = ScriptedModel(reply=reply)
+    reader = reader or ScriptedModel(reply=reply)
     pipeline = Pipeline(
         [RetrieveSparse(index=index, k=2), AnswerRead(model=reader, **settings)], models={"reader": reader}
     )
