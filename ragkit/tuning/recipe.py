@@ -1,5 +1,6 @@
 """Recipes: a YAML file that says what is tuned, on what data, how, and what the result has to prove."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -43,12 +44,13 @@ class Recipe:
         settings: its plain values.
         data: the file's content with all changes from outside, as plain data.
         pipeline: the pipeline, over the documents that its file names; sets bring their own.
-        model: the model that is tuned, without an adapter.
+        model: the model that is tuned, as it is when the training begins: with the adapter to start from, or none.
         sets: question sets by name.
         builder: makes the rows.
         selectors: choose among them, one after the other.
         objective: what is optimised.
-        overrides: changes of the pipeline's settings that every loading of it needs.
+        overrides: changes of the pipeline's settings that every loading of it needs: the model with the adapter that
+            the training begins with.
     """
 
     file: FilePath
@@ -111,7 +113,8 @@ class _Loader:
         settings = builder.component(RecipeSettings, plain, (), "recipe")
         if settings is None:
             raise self._problems()
-        pipeline, model = self._pipeline(settings)
+        adapter = builder.component(AdapterSettings, data.get("adapter"), ("adapter",), "adapter")
+        pipeline, model = self._pipeline(settings, None if adapter is None else adapter.start)
         sets = {
             name: builder.component(QuestionSet, value, ("sets", name), f"sets.{name}")
             for name, value in (builder.mapping(data.get("sets"), ("sets",), "sets") or {}).items()
@@ -120,11 +123,10 @@ class _Loader:
             builder.complain(("sets",), "names no question set", at_key=True)
         rows, selectors = self._data(data.get("data"))
         objective = self._part(registry.objectives, data.get("objective"), "type", ("objective",), "objective")
-        adapter = builder.component(AdapterSettings, data.get("adapter"), ("adapter",), "adapter")
         training = builder.component(TrainingSettings, data.get("training"), ("training",), "training")
         gate = builder.component(GateSettings, data.get("gate"), ("gate",), "gate")
         if not builder.problems:
-            self._fit(rows, objective, adapter, model)
+            self._fit(rows, objective, adapter, model, gate, pipeline)
         if builder.problems:
             raise self._problems()
         return Recipe(
@@ -132,9 +134,17 @@ class _Loader:
             self.of_pipeline,
         )  # fmt: skip
 
-    def _pipeline(self, settings: RecipeSettings) -> tuple[Pipeline, Any]:
-        """Return the pipeline and the model to tune; the pipeline's models may be named in the recipe then."""
-        pipeline = Pipeline.load(settings.pipeline, self.of_pipeline)
+    def _pipeline(self, settings: RecipeSettings, start: str | None) -> tuple[Pipeline, Any]:
+        """Return the pipeline with the model as it is when the training begins, and that model.
+
+        The pipeline's models may be named in the recipe then.
+        """
+        try:
+            pipeline = Pipeline.load(settings.pipeline, self.of_pipeline)
+        except InputError as error:
+            if isinstance(error, ConfigError) or not self.of_pipeline:
+                raise
+            raise InputError(f"{error}; a change of the recipe itself starts with: {', '.join(SECTIONS)}") from None
         known = {name: model for name, model in pipeline.models.items() if model.category != "index"}
         self.builder.resources.update(pipeline.models)
         self.builder.declared |= pipeline.models.keys()
@@ -146,9 +156,10 @@ class _Loader:
         elif not isinstance(model, LocalWeights):
             message = f"'{settings.model}' is {type(model).__name__}, whose weights are not on this machine"
             self.builder.complain(("model",), message, "model")
-        elif getattr(model, "adapter", None) is not None:
-            self.of_pipeline.append(f"models.{settings.model}.adapter=null")
-            return self._pipeline(settings)
+        elif getattr(model, "adapter", start) != start or getattr(model, "merge", False):
+            unmerged = [f"models.{settings.model}.merge=false"] if "merge" in type(model).model_fields else []
+            self.of_pipeline += [f"models.{settings.model}.adapter={json.dumps(start)}", *unmerged]
+            return self._pipeline(settings, start)
         return pipeline, model
 
     def _data(self, data: Any) -> tuple[Any, list[Any]]:
@@ -176,8 +187,16 @@ class _Loader:
         rest = {name: value for name, value in values.items() if name not in (key, *besides)}
         return self.builder.component(cls, rest, path, where, besides=(key, *besides))
 
-    def _fit(self, rows: DataBuilder, objective: Objective, adapter: AdapterSettings, model: Any) -> None:
-        """See that builder, objective, adapter and model go together."""
+    def _fit(
+        self,
+        rows: DataBuilder,
+        objective: Objective,
+        adapter: AdapterSettings,
+        model: Any,
+        gate: GateSettings,
+        pipeline: Pipeline,
+    ) -> None:
+        """See that builder, objective, adapter, model, pipeline and gate go together."""
         if not issubclass(rows.makes, objective.rows):
             made, wanted = rows.makes.__name__, objective.rows.__name__
             self.builder.complain(
@@ -189,6 +208,11 @@ class _Loader:
             objective.check(adapter)
         except InputError as error:
             self.builder.complain(("objective",), str(error))
+        try:
+            for judged in (pipeline, *([Pipeline.load(gate.baseline)] if gate.baseline else [])):
+                gate.check(judged)
+        except InputError as error:
+            self.builder.complain(("gate",), str(error))
 
     def _problems(self) -> ConfigError:
         return ConfigError(str(self.path), self.builder.problems, self.source.text)
