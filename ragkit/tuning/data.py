@@ -8,9 +8,7 @@ from typing import ClassVar
 
 from ragkit.engine.calls import OnProgress
 from ragkit.engine.component import Component
-from ragkit.errors import InputError
 from ragkit.evaluation.questions import Question
-from ragkit.models.base import LanguageModel
 from ragkit.pipeline import Pipeline
 from ragkit.tuning.rows import Row
 from ragkit.tuning.split import Part
@@ -41,11 +39,11 @@ class BuildContext:
 
     Attributes:
         openers: the recipe's sets.
-        model: name of the model that is tuned, in the pipeline.
+        model: name of the model that is tuned, in the pipeline; there it stands as the training begins with it, so what
+            is sampled from it is its own.
         seed: of everything random.
         folder: for files that are worth keeping between starts.
         on_progress: told of everything that takes long.
-        start: adapter that the training goes on from.
     """
 
     openers: Mapping[str, OpenSet]
@@ -53,22 +51,6 @@ class BuildContext:
     seed: int
     folder: Path
     on_progress: OnProgress
-    start: str | None = None
-
-    def before_training(self, model: LanguageModel) -> LanguageModel:
-        """Return the model that is tuned as it stands before the training: with the adapter that it goes on from.
-
-        What a builder or selector samples from it is what the training will start with, not what the pipeline answers.
-
-        Raises:
-            InputError: it is of a kind that takes no adapter.
-        """
-        if self.start is None:
-            return model
-        if "adapter" not in type(model).model_fields:
-            raise InputError(f"adapter: start: a {type(model).__name__} takes no adapter")
-        settings = {name: getattr(model, name) for name in type(model).model_fields}
-        return type(model)(**settings | {"adapter": self.start})
 
     def sets(self, part: Part) -> Iterator[TuningSet]:
         """Yield the sets with their questions of a part, one after the other; each is closed when the next begins."""

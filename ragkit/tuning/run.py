@@ -77,8 +77,7 @@ def prepare(recipe: Recipe, folder: Path, data: Path | None, on_progress: OnProg
         InputError: the sets do not have what the rows are made of.
     """
     sets = openers(recipe, data, on_progress)
-    name, start = recipe.settings.model, recipe.adapter.start
-    context = BuildContext(sets, name, recipe.training.seed, folder, on_progress, start)
+    context = BuildContext(sets, recipe.settings.model, recipe.training.seed, folder, on_progress)
     rows = recipe.builder.build("train", context)
     selected: dict[str, dict[str, int]] = {}
     for number, selector in enumerate(recipe.selectors, 1):

@@ -31,7 +31,7 @@ class SelfSupervised(Selector):
     Source: Gupta et al. 2025 (S3FT), arXiv 2502.08130. The paper lets the model itself judge what is equivalent.
     """
 
-    model: LanguageModel = Field(description="the model that is tuned; it answers as it stands before the training")
+    model: LanguageModel = Field(description="the model that is tuned, as it is before the training")
     equivalence: Literal["em", "f1"] = Field("em", description="when two answers are the same")
     threshold: float = Field(0.8, gt=0, le=1, description="f1 from which they are")
     prompt: Annotated[str, prompt_setting("task", "answer")] = Field(
@@ -43,8 +43,7 @@ class SelfSupervised(Selector):
         taught = [row for row in rows if isinstance(row, SftRow)]
         if len(taught) < len(rows):
             raise InputError("s3ft: selects among rows with a completion (sft), not among pairs or prompts")
-        model = context.before_training(self.model)
-        outcomes = run_cached([partial(self._choose, row, model) for row in taught], "own answers", context)
+        outcomes = run_cached([partial(self._choose, row) for row in taught], "own answers", context)
         reasons = dict.fromkeys((OWN, PARAPHRASE, GOLD, FAILED), 0)
         chosen = []
         for row, outcome in zip(taught, outcomes, strict=True):
@@ -53,13 +52,13 @@ class SelfSupervised(Selector):
             chosen.append(replace(row, completion=completion, origin=row.origin | {"s3ft": reason}))
         return Selected(chosen, {reason: count for reason, count in reasons.items() if count})
 
-    async def _choose(self, row: SftRow, model: LanguageModel) -> tuple[str, str]:
+    async def _choose(self, row: SftRow) -> tuple[str, str]:
         """Return the completion to learn and what it is."""
         gold = MarkedText.parse(row.completion)
         task = render(self.prompt, task=prompt_text(row.prompt), answer=gold.plain.strip())
         for prompt, reason in ((row.prompt, OWN), (task, PARAPHRASE)):
             stop = ["\n"] if isinstance(prompt, str) else []
-            generation = await model.generate(prompt, max_new_tokens=self.max_new_tokens, stop=stop)
+            generation = await self.model.generate(prompt, max_new_tokens=self.max_new_tokens, stop=stop)
             answer = MarkedText.parse(generation.text.strip())
             if self._equivalent(answer.plain, gold.plain):
                 return str(with_citations_of(gold, answer)), reason

@@ -5,7 +5,6 @@ import json
 import pytest
 from pa_rag_farm import CROPS, QUESTIONS, context, crop_of, farm, last_turn, numbers_of
 
-from ragkit.errors import InputError
 from ragkit.evaluation.marked import MarkedText
 from ragkit.evaluation.questions import Question
 from ragkit.tuning.builders.pa_rag import PaRagPreferences
@@ -173,11 +172,3 @@ def test_samples_are_drawn_until_one_fits(tmp_path):
 def test_greedy_samples_are_all_the_same_so_there_is_one():
     with pytest.raises(ValueError, match="several samples need a temperature above 0"):
         PaRagPreferences(pairs=("citation",), samples=2)
-
-
-def test_worse_answers_come_from_the_adapter_that_training_goes_on_from(tmp_path):
-    from dataclasses import replace
-
-    own = replace(context(tmp_path, farm(tmp_path, confused)), start="runs/first/adapter")
-    with pytest.raises(InputError, match="a ScriptedModel takes no adapter"):
-        PaRagPreferences(pairs=("citation",), depth=4).build("train", own)

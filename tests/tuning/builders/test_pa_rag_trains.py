@@ -1,9 +1,7 @@
 """PA-RAG's stages one after the other on a tiny random model: what each builds, the next one goes on from."""
 
-import dataclasses
-
 import pytest
-from pa_rag_farm import QUESTIONS, context, farm
+from pa_rag_farm import context, farm
 from tiny_generators import tiny_model
 
 from ragkit.engine.registry import objectives
@@ -25,12 +23,11 @@ def base(tmp_path_factory):
 def test_stages_in_turn(base, tmp_path):
     prompt = tmp_path / "read.jinja"
     prompt.write_text(PROMPT + "\n{{ question }}\n")
-    reader = TransformersModel(model=str(base), dtype="float32", device="cpu")
-    pipeline = farm(tmp_path, None, reader=reader, prompt=str(prompt), max_new_tokens=12)
-    own = context(tmp_path, pipeline, QUESTIONS)
 
     def train(kind, builder, folder, start=None, **settings):
-        rows = builder.build("train", dataclasses.replace(own, start=start))
+        reader = TransformersModel(model=str(base), dtype="float32", device="cpu", adapter=start)
+        own = context(tmp_path, farm(tmp_path, None, reader=reader, prompt=str(prompt), max_new_tokens=12))
+        rows = builder.build("train", own)
         job = TrainingJob(
             folder=tmp_path / folder,
             model=reader,
@@ -45,11 +42,11 @@ def test_stages_in_turn(base, tmp_path):
         return rows, str(tmp_path / folder / "adapter"), objectives[kind](**settings).train(job)
 
     _, first, _ = train("sft", PaRagAnswers(depth=4), "sft")
-    wanted = PaRagPreferences(pairs=("robustness",), depth=4)
-    rows, _, done = train("dpo", wanted, "dpo", start=first)
+    rows, _, done = train("dpo", PaRagPreferences(pairs=("robustness",), depth=4), "dpo", start=first)
     assert done.steps == 3
     assert done.figures["last"]["rewards/margins"] > 0
     # The worse answers are the first adapter's own, not the base's.
+    reader = TransformersModel(model=str(base), dtype="float32", device="cpu")
     tuned = TransformersModel(model=str(base), dtype="float32", device="cpu", adapter=first)
     same = next(row for row in rows if row.origin["sampled"] == "golden+noise")
     (said,) = run_tasks([lambda: tuned.generate(same.prompt, max_new_tokens=12, stop=["\n"])])

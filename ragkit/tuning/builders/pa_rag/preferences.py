@@ -77,7 +77,8 @@ class PaRagPreferences(PaRagBuilder):
     def rows_of(
         self, cases: Sequence[Case], opened: TuningSet, context: BuildContext, dropped: Counter[str]
     ) -> Sequence[Row]:
-        model = context.before_training(self._tuned(opened, context))
+        model = opened.pipeline.models[context.model]
+        assert isinstance(model, LanguageModel)  # noqa: S101 - the objective says what kind it trains
         wanted = [(case, pair) for case in cases for pair in _WANTED if pair.perspective in self.pairs]
         tasks: list[Task] = [partial(self._pair, case, pair, model, context.seed) for case, pair in wanted]
         rows: list[Row] = []
@@ -92,11 +93,6 @@ class PaRagPreferences(PaRagBuilder):
                 seen.add(key)
                 rows.append(found)
         return rows
-
-    def _tuned(self, opened: TuningSet, context: BuildContext) -> LanguageModel:
-        model = opened.pipeline.models[context.model]
-        assert isinstance(model, LanguageModel)  # noqa: S101 - the objective says what kind it trains
-        return model
 
     async def _pair(self, case: Case, pair: _Wanted, model: LanguageModel, seed: int) -> PreferenceRow | str:
         """Return a pair, or why there is none."""
