@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from selector_rows import context, row
 
@@ -26,6 +26,7 @@ def slow(vectors, tau, budget):
     return kept
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 700), st.integers(1, 300), st.sampled_from([0.3, 0.7, 0.9]))
 def test_the_fast_filter_keeps_what_the_slow_one_keeps(seed, rows, budget, tau):
     vectors = np.random.default_rng(seed).normal(size=(rows, 3)).astype(np.float32)
@@ -51,9 +52,9 @@ def grade(prompt):
     return "6" if "Hard" in prompt else "2" if "Easy" in prompt else "1"
 
 
-def select(tmp_path, rows=ROWS, budget=10, **settings):
-    model = settings.pop("model", None) or ScriptedModel(reply=grade)
-    return Deita(model=model, encoder=HashEncoder(), budget=budget, characters=60, **settings).select(
+def select(tmp_path, rows=ROWS, budget=10, **fields):
+    model = fields.pop("model", None) or ScriptedModel(reply=grade)
+    return Deita(model=model, encoder=HashEncoder(), budget=budget, characters=60, **fields).select(
         rows, context(tmp_path)
     )
 
