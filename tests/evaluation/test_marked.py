@@ -1,7 +1,7 @@
 """Answers with citation markers: taken apart, renumbered, put together again."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.evaluation.marked import MarkedText, renumber
@@ -11,6 +11,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES).map("".join))
 def test_nothing_gets_lost(text):
     marked = MarkedText.parse(text)
@@ -62,6 +63,7 @@ def test_renumbering_fails_where_a_passage_is_not_there():
     assert renumber("A [1][9].", {1: 2}.get) is None
 
 
+@settings(deadline=None)
 @given(st.permutations(range(1, 6)), st.lists(st.integers(1, 5), max_size=4))
 def test_renumbering_there_and_back_is_the_identity(order, cited):
     text = "Paris" + "".join(f"[{number}]" for number in cited)

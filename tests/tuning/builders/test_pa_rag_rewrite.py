@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.evaluation.marked import MarkedText
@@ -70,6 +70,7 @@ TEXTS = st.lists(st.sampled_from(["Wheat is dry", " [1]", "[2]", " [3, 4]", "[0]
 )
 
 
+@settings(deadline=None)
 @given(TEXTS, SETS)
 def test_the_text_is_untouched_the_result_is_supported_and_rewriting_it_changes_nothing(text, needed):
     result = mended(text, *needed, passages=4)
