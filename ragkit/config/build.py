@@ -10,6 +10,8 @@ from ragkit.config.messages import NAMES, explain, show
 from ragkit.config.problems import Path, Problem
 from ragkit.config.source import Source
 from ragkit.engine.calls import Resource
+from ragkit.engine.component import Kind
+from ragkit.engine.registry import Registry
 from ragkit.errors import did_you_mean
 
 
@@ -52,6 +54,19 @@ class Builder:
                 self.complain((*path, key), f"unknown key '{key}'{hint}{valid}", where, at_key=True)
                 meant.update(name for name in known if hint.endswith(f"'{name}'?"))
         return meant
+
+    def choose(self, known: Registry, values: Mapping[str, Any], key: str, path: Path, where: str) -> Any:
+        """Return the class that a `provider` or `type` names, or complain and return None."""
+        name = values.get(key)
+        choices = ", ".join(known)
+        if name is None:
+            self.complain(path, f"missing key '{key}' (choose one of: {choices})", where, at_key=True)
+        elif not isinstance(name, str) or name not in known:
+            hint = did_you_mean(name, known) if isinstance(name, str) else ""
+            self.complain((*path, key), f"unknown {key} {show(name)}{hint} (choose one of: {choices})", where)
+        else:
+            return known[name]
+        return None
 
     def component(
         self, cls: type[BaseModel], data: Any, path: Path, where: str, *, besides: Sequence[str] = (), **ready: Any
@@ -100,6 +115,8 @@ class Builder:
         for kind in kinds:
             if issubclass(kind, Resource) and (value is not None or types.NoneType not in kinds):
                 return self.resource(kind, value, path, where)
+            if issubclass(kind, Kind) and isinstance(value, dict):
+                return self._of_kind(kind.kinds, value, path, where)
             only = {*kinds, types.NoneType} == {kind, types.NoneType} and (value is not None or len(kinds) == 1)
             if issubclass(kind, BaseModel) and (only or isinstance(value, dict)):
                 return self.component(kind, value, path, where)
@@ -112,6 +129,14 @@ class Builder:
             self.complain(path, f"must be {wanted}, not {show(value)}", where)  # Python would take true for 1
             return None
         return value
+
+    def _of_kind(self, known: Registry, values: dict[str, Any], path: Path, where: str) -> Any:
+        """Build a component of the kind that its `type` names, or complain and return None."""
+        cls = self.choose(known, values, "type", path, where)
+        if cls is None:
+            return None
+        rest = {key: value for key, value in values.items() if key != "type"}
+        return self.component(cls, rest, path, where, besides=("type",))
 
     def resource(self, kind: type[Resource], name: Any, path: Path, where: str) -> Resource | None:
         """Return the model or index of a name, or complain."""
