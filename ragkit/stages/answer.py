@@ -11,7 +11,7 @@ from ragkit.engine.state import Citation, Documents, Passage
 from ragkit.models.base import LanguageModel
 from ragkit.prompts import prompt_setting, render
 
-_MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
+MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 
 
 @stage("answer.read", writes=("answer", "citations", "vars.confidence"))
@@ -92,7 +92,7 @@ def split_markers(reply: str, passages: int) -> tuple[str, list[int]]:
         numbers.update(dict.fromkeys(found))
         return ""
 
-    return _MARKER.sub(take, reply).strip(), list(numbers)
+    return MARKER.sub(take, reply).strip(), list(numbers)
 
 
 def _plain(text: str) -> str:
