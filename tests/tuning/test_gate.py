@@ -1,7 +1,6 @@
 """The gate promotes what is better on held-out questions, and nothing else."""
 
 import json
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -169,7 +168,7 @@ def probed(monkeypatch):
         scores = {"facts": [0.2 if lost else 0.9] * 8, "text": [-2.0, -1.0, -3.0]}
         return SimpleNamespace(scores=scores, left_out={} if lost else {"instructions": "no chat template"})
 
-    monkeypatch.setitem(sys.modules, "ragkit.tuning.forgetting", SimpleNamespace(probe=probe))
+    monkeypatch.setattr("ragkit.tuning.gate.probe", probe)
 
 
 def test_what_was_forgotten_is_told_and_may_decide(gate, probed):
