@@ -139,7 +139,12 @@ class _Loader:
 
         The pipeline's models may be named in the recipe then.
         """
-        pipeline = Pipeline.load(settings.pipeline, self.of_pipeline)
+        try:
+            pipeline = Pipeline.load(settings.pipeline, self.of_pipeline)
+        except InputError as error:
+            if isinstance(error, ConfigError) or not self.of_pipeline:
+                raise
+            raise InputError(f"{error}; a change of the recipe itself starts with: {', '.join(SECTIONS)}") from None
         known = {name: model for name, model in pipeline.models.items() if model.category != "index"}
         self.builder.resources.update(pipeline.models)
         self.builder.declared |= pipeline.models.keys()
