@@ -4,6 +4,7 @@ from ragkit.stages.answer import AnswerRead
 from ragkit.stages.certainty import AnswerCertainty
 from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.recite import AnswerRecite
 from ragkit.stages.rerank import RerankCrossEncoder
 from ragkit.stages.retrieve import (
     RetrieveDense,
@@ -17,6 +18,7 @@ __all__ = [
     "AnswerCertainty",
     "AnswerClosedBook",
     "AnswerRead",
+    "AnswerRecite",
     "ContextPack",
     "ContextParents",
     "RerankCrossEncoder",
