@@ -214,8 +214,11 @@ class _Runs:
 
     def _probe(self, side: str, model: LanguageModel, *, cached: bool) -> None:
         """Ask a language model what it could do before it was tuned."""
-        from ragkit.tuning.forgetting import probe
-
+        try:
+            from ragkit.tuning.forgetting import probe
+        except ImportError:
+            self.note("the forgetting probe is not part of this version, so nothing is said about it")
+            return
         self.on_run(f"forgetting probe: {side}")
         cache = CallCache(project_dir() / "calls.sqlite") if cached else None
         try:
