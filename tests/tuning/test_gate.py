@@ -111,7 +111,7 @@ def test_rankings_pass_the_same_gate(tmp_path):
     def searching(sees):
         return openers(NOTHING, {"a": 100}, stages=[RetrieveEcho(sees=sees)], metrics=["recall@1"])
 
-    settings = GateSettings(metric="recall@1")
+    settings = GateSettings(metric="recall@1", forgetting=False)
     better = run_gate(settings, searching("4"), searching(""), model="reader", out=tmp_path / "gate")
     assert better.promoted
     assert better.pooled["recall@1"].tuned.value == 1.0
