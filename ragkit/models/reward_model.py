@@ -67,7 +67,7 @@ class TransformersRewardModel(RewardModel, LocalWeights):
         found = None if self.adapter is None else read_adapter(self.adapter)
         weights = load_with_head(path, revision, self.resolved_dtype, fresh=found is not None)
         if found is not None:
-            weights = _with_adapter(weights, found, self.model)
+            weights = _with_adapter(weights, found, self.model, identify(self.model, self.revision))
         weights.config.get_text_config().pad_token_id = pad_token(tokenizer.eos_token_id)
         self._weights = weights.to(self.resolved_device).eval()
 
@@ -169,12 +169,12 @@ def _widen(head: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(value.to(head.weight.dtype) for value in inputs)
 
 
-def _with_adapter(weights: Any, adapter: Adapter, model: str) -> Any:
+def _with_adapter(weights: Any, adapter: Adapter, model: str, identity: str) -> Any:
     """Load an adapter with its head beside the weights."""
     from safetensors import safe_open
 
     peft = need("peft", "'ragkit[tuning]'", "model setting 'adapter'")
-    check_base(adapter, model)
+    check_base(adapter, model, identity)
     check_lora(adapter, dict(weights.named_modules()), model)
     with safe_open(adapter.folder / WEIGHTS, framework="numpy") as file:
         if not any(f".{HEAD}." in key for key in file.keys()):  # noqa: SIM118 - no mapping
