@@ -6,6 +6,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from ragkit.config.choose import choose
 from ragkit.config.messages import NAMES, explain, show
 from ragkit.config.problems import Path, Problem
 from ragkit.config.source import Source
@@ -54,19 +55,6 @@ class Builder:
                 self.complain((*path, key), f"unknown key '{key}'{hint}{valid}", where, at_key=True)
                 meant.update(name for name in known if hint.endswith(f"'{name}'?"))
         return meant
-
-    def choose(self, known: Registry, values: Mapping[str, Any], key: str, path: Path, where: str) -> Any:
-        """Return the class that a `provider` or `type` names, or complain and return None."""
-        name = values.get(key)
-        choices = ", ".join(known)
-        if name is None:
-            self.complain(path, f"missing key '{key}' (choose one of: {choices})", where, at_key=True)
-        elif not isinstance(name, str) or name not in known:
-            hint = did_you_mean(name, known) if isinstance(name, str) else ""
-            self.complain((*path, key), f"unknown {key} {show(name)}{hint} (choose one of: {choices})", where)
-        else:
-            return known[name]
-        return None
 
     def component(
         self, cls: type[BaseModel], data: Any, path: Path, where: str, *, besides: Sequence[str] = (), **ready: Any
@@ -132,7 +120,7 @@ class Builder:
 
     def _of_kind(self, known: Registry, values: dict[str, Any], path: Path, where: str) -> Any:
         """Build a component of the kind that its `type` names, or complain and return None."""
-        cls = self.choose(known, values, "type", path, where)
+        cls = choose(self, known, values, "type", path, where)
         if cls is None:
             return None
         rest = {key: value for key, value in values.items() if key != "type"}

@@ -6,6 +6,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from ragkit.config.build import Builder
+from ragkit.config.choose import choose
 from ragkit.config.messages import show
 from ragkit.config.overrides import apply_overrides
 from ragkit.config.problems import ConfigError, Path
@@ -111,7 +112,7 @@ class _Loader:
             values = builder.mapping(settings, path, where)
             if values is None:
                 continue
-            cls = builder.choose(registry.models, values, "provider", path, where)
+            cls = choose(builder, registry.models, values, "provider", path, where)
             if cls is not None:
                 rest = {key: value for key, value in values.items() if key != "provider"}
                 model = builder.component(cls, rest, path, where, besides=("provider",))
@@ -125,7 +126,7 @@ class _Loader:
         values = builder.mapping(data, ("index",), "index")
         if values is None:
             return None
-        cls = builder.choose(registry.indexes, {"type": "local", **values}, "type", ("index",), "index")
+        cls = choose(builder, registry.indexes, {"type": "local", **values}, "type", ("index",), "index")
         if cls is None:
             return None
         rest = {key: value for key, value in values.items() if key != "type"}
@@ -148,7 +149,7 @@ class _Loader:
                 builder.complain(here, message, where, at_key=True)
                 continue
             values = builder.mapping(settings, here, where)
-            cls = None if values is None else builder.choose(registry.judges, values, "type", here, where)
+            cls = None if values is None else choose(builder, registry.judges, values, "type", here, where)
             if cls is not None and values is not None:
                 rest = {key: value for key, value in values.items() if key != "type"}
                 built[name] = builder.component(cls, rest, here, where, besides=("type",))

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from ragkit.config.build import Builder
+from ragkit.config.choose import choose
 from ragkit.config.messages import show
 from ragkit.config.overrides import apply_overrides
 from ragkit.config.problems import ConfigError, Path
@@ -180,7 +181,7 @@ class _Loader:
     ) -> Any:
         """Build a part of which `key` names the class, or complain and return None."""
         values = self.builder.mapping(data, path, where)
-        cls = None if values is None else self.builder.choose(known, values, key, path, where)
+        cls = None if values is None else choose(self.builder, known, values, key, path, where)
         if cls is None or values is None:
             return None
         rest = {name: value for name, value in values.items() if name not in (key, *besides)}

@@ -4,5 +4,13 @@ from ragkit.tuning.builders.corpus_qa import CorpusQA
 from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder
+from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
 
-__all__ = ["CorpusQA", "PaRagAnswers", "PaRagPreferences", "RTuningBuilder", "ReaderBuilder"]
+__all__ = [
+    "CorpusQA",
+    "PaRagAnswers",
+    "PaRagPreferences",
+    "RTuningBuilder",
+    "ReaderBuilder",
+    "ReaderPromptsBuilder",
+]

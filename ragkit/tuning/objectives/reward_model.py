@@ -75,6 +75,7 @@ def _joined(pair: dict[str, Any]) -> dict[str, list[int]]:
 def _load(job: TrainingJob) -> shared.Loaded:
     """Load the weights of a job's model with a new head."""
     shared.require()
+    import peft
     from transformers import AutoTokenizer, set_seed
 
     model, settings = job.model, job.adapter
@@ -83,12 +84,10 @@ def _load(job: TrainingJob) -> shared.Loaded:
     with quiet_transformers():
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad_token(tokenizer.eos_token_id))
-    set_seed(job.training.seed)  # the head is drawn at random
+    set_seed(job.training.seed)  # head and adapter begin at random
     dtype = "float32" if settings.type == "full" else model.resolved_dtype
     weights = load_with_head(path, revision, dtype, fresh=True).to(model.resolved_device)
     if settings.type == "lora":
-        import peft
-
         config = shared.lora(settings, "SEQ_CLS", modules_to_save=[HEAD])
         weights = peft.get_peft_model(weights, config, autocast_adapter_dtype=False)
     prompts = PromptTokenizer(tokenizer, model.model, getattr(model, "chat", None))
