@@ -21,14 +21,9 @@ def validator():
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_the_recipes_of_the_repository_are_valid(path, monkeypatch, tmp_path, validator):
-    (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
-    start = (yaml.safe_load(path.read_text()).get("adapter") or {}).get("start")
-    if start and not start.startswith("embedded:"):  # what an earlier recipe leaves
-        (tmp_path / start).mkdir(parents=True)
-        (tmp_path / start / "adapter_config.json").write_text("{}")
-    monkeypatch.chdir(tmp_path)
-    recipe = load_recipe(path)
+def test_the_recipes_of_the_repository_are_valid(path, monkeypatch, validator):
+    monkeypatch.chdir(ROOT)
+    recipe = load_recipe(path, ["adapter.start=null"])  # what another recipe makes is not there
     assert recipe.name == path.stem
     errors = [f"{e.json_path}: {e.message:.300}" for e in validator.iter_errors(yaml.safe_load(path.read_text()))]
     assert errors == []
