@@ -1,6 +1,7 @@
 """Prompts as files: one Jinja template each, in this folder or at a path that a pipeline names."""
 
 import functools
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,11 @@ def render(name: str, **values: Any) -> Prompt:
     if turns[0][0] == "text":
         return turns[0][1]
     return [Message(role=role, content=text.strip()) for role, text in turns]
+
+
+def quoted(text: str) -> str:
+    """Return a text of unknown origin as a JSON string: wherever it ends in a prompt, no text can end it earlier."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _read(path: Path) -> str:

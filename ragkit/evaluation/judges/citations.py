@@ -8,11 +8,10 @@ from pydantic import Field, model_validator
 from ragkit.engine.registry import judges
 from ragkit.errors import RagkitError
 from ragkit.evaluation.judges.base import Judge, Judgement, NameOf, settled
-from ragkit.evaluation.judges.grading import quoted
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
 from ragkit.models.base import ENTAILMENT, EntailmentModel, LanguageModel
-from ragkit.prompts import prompt_setting, render
+from ragkit.prompts import prompt_setting, quoted, render
 
 RECALL, PRECISION = "recall", "precision"
 
