@@ -99,7 +99,7 @@ class RerankListwise(Stage):
             if self.form == "text":
                 reply = (await self.model.generate(prompt, max_new_tokens=limit)).text
             else:
-                schema = _schema(len(texts))
+                schema = ranking_schema(len(texts))
                 reply = (await self.model.generate(prompt, max_new_tokens=limit, schema=schema)).text
         except ReplyError as error:
             reply = error.reply
@@ -125,7 +125,8 @@ def read_ranking(reply: str, count: int) -> list[int]:
     return [number - 1 for number in dict.fromkeys(valid)]
 
 
-def _schema(count: int) -> dict[str, Any]:
+def ranking_schema(count: int) -> dict[str, Any]:
+    """Return the JSON Schema of a ranking of passages 1 to `count`."""
     numbers = {"type": "integer", "minimum": 1, "maximum": count}
     return {
         "type": "object",

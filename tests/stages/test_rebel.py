@@ -6,14 +6,14 @@ import random
 from contextlib import closing
 
 import pytest
-from passages import TURN_1, criteria, numbered, passages, scorer
 from pydantic import ValidationError
+from rerank_passages import TURN_1, criteria, numbered, passages, scorer
 
 from ragkit import Passage, Pipeline, Stage
 from ragkit import stage as declare
 from ragkit.engine.cache import CallCache
 from ragkit.engine.nodes import as_node
-from ragkit.engine.run import run_questions
+from ragkit.engine.run import Asked, run_questions
 from ragkit.models import ScriptedModel
 from ragkit.stages import RerankRebel
 from ragkit.stages.multicriteria.composite import final_score, mean_scores, rank_scored
@@ -31,6 +31,14 @@ class Fixed(Stage):
 
     async def run(self, question: str) -> tuple[Passage, ...]:
         return self.documents
+
+
+@declare("test.brought", writes="documents")
+class Brought(Stage):
+    """Hands on the passages that a question brings."""
+
+    async def run(self, candidates: tuple[Passage, ...]) -> tuple[Passage, ...]:
+        return candidates
 
 
 FIVES = dict.fromkeys(("depth", "diversity", "clarity", "authority", "recency"), 5)
@@ -251,6 +259,33 @@ def test_concurrent_batches_give_the_order_of_single_ones():
         for batch in (3, 40, 1, 7)
     ]
     assert orders[0] == orders[1] == orders[2] == orders[3]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"batch": 4}, {"scoring": "pointwise"}, {"permutations": 2}, {"form": "lines"}]
+)
+def test_an_oracle_puts_the_right_three_on_top(settings):
+    """The bench does it over real text; here are candidates by the dozen, all equally relevant."""
+    rng = random.Random(11)
+    grades, asked, intended = {}, [], []
+    for question in range(25):
+        texts = [f"question {question} candidate {number}" for number in range(10)]
+        drawn = [{name: rng.randint(0, 5) for name in FIVES} for _ in texts]
+        grades |= {text: (8, given) for text, given in zip(texts, drawn, strict=True)}
+        asked.append(Asked(str(question), f"question {question}?", {"candidates": passages(*texts)}))
+        order = sorted(range(10), key=lambda n: (-sum(drawn[n].values()), -drawn[n]["authority"], n))
+        intended.append([f"p{n + 1}" for n in order[:3]])
+    if settings.get("form") == "lines":  # the model's own sums; only the totals of the first three can be compared
+        grades = {text: 8 + 0.5 * sum(given.values()) for text, (_, given) in grades.items()}
+    stage = RerankRebel(model=scorer(grades, form=settings.get("form", "json")), mode="one_turn", k=3, **settings)
+    done = run_questions([as_node(Brought()), as_node(stage)], asked)
+    for prediction, best in zip(done, intended, strict=True):
+        found = [p.id for p in prediction.documents]
+        if settings.get("form") == "lines":
+            texts = [f"question {prediction.id} candidate {int(name[1:]) - 1}" for name in best]
+            assert [p.score for p in prediction.documents] == [grades[text] for text in texts]
+        else:
+            assert found == best
 
 
 def test_permutations_average_finals():

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from langchain_core.documents import BaseDocumentCompressor, Document
-from passages import passages
 from pydantic import ValidationError
+from rerank_passages import passages
 
 from ragkit import Passage, Pipeline
 from ragkit.engine.calls import LocalResource, Reply
