@@ -197,10 +197,22 @@ def _told(
         }
 
     dropped = [position for position in range(len(documents)) if position not in kept]
+    rows = [row(position) for position in [*kept, *dropped]]
     return {
         "inferred": rubric.inferred,
         "relevance": rubric.relevance.definition,
         "criteria": [criterion.model_dump() for criterion in rubric.criteria],
-        "scores": [row(position) for position in [*kept, *dropped]],
+        "scores": rows,
         "skipped": scored.skipped,
+        "in_words": [_in_words(told) for told in rows],
     }
+
+
+def _in_words(row: Mapping[str, Any]) -> str:
+    """Return a passage's scores as a reader's line: `d3: 11.5 of relevance 9, exactness 5 (dropped)`."""
+    if row["final"] is None:
+        said = "not scored"
+    else:
+        parts = {"relevance": row["relevance"]} | row["criteria"]
+        said = f"{row['final']:.4g} of " + ", ".join(f"{name} {value:.3g}" for name, value in parts.items())
+    return f"{row['id']}: {said}" + ("" if row["kept"] else " (dropped)")
