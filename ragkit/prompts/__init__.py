@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +44,24 @@ def prompts_of(component: BaseModel) -> list[str]:
     return [value for name in marked if isinstance(value := getattr(component, name), str)]
 
 
-def prompt_setting(*variables: str) -> AfterValidator:
+def prompt_setting(*variables: str, needs: Iterable[str] = ()) -> AfterValidator:
     """Return the check of a setting that names a prompt, made when a pipeline is loaded.
 
-    The file must be a valid template, and use no other values than those that the stage gives.
+    The file must be a valid template, use no other values than those that the stage gives, and not leave out what the
+    model has to see.
     """
 
     def check(name: str) -> str:
         try:
-            unknown = prompt_variables(name) - set(variables)
+            used = prompt_variables(name)
         except InputError as error:
             raise ValueError(str(error)) from None
+        unknown = used - set(variables)
         if unknown:
             listed = ", ".join(sorted(unknown))
             raise ValueError(f"prompt '{name}' uses {listed}, but the stage gives only {', '.join(variables)}")
+        if missing := [variable for variable in needs if variable not in used]:
+            raise ValueError(f"prompt '{name}' does not use {', '.join(missing)}, so the model would not see it")
         return name
 
     return _NamesPrompt(check)

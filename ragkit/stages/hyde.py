@@ -26,7 +26,7 @@ class RewriteHyde(Stage):
     keep_question: bool = Field(True, description="search for the question itself too")
     temperature: float = Field(0.7, ge=0, description="of the draws after the first, which is greedy")
     max_new_tokens: int = Field(128, ge=1, description="the most tokens of a passage")
-    prompt: Annotated[str, prompt_setting("question")] = Field(
+    prompt: Annotated[str, prompt_setting("question", needs=("question",))] = Field(
         "rewrite.hyde", description="packaged prompt, or path of a .jinja file"
     )
 

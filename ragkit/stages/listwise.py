@@ -47,7 +47,7 @@ class RerankListwise(Stage):
     )
     passage_tokens: int | None = Field(300, ge=1, description="tokens after which a passage is cut; null for never")
     budget: Budget | None = Field(None, description="the most to spend on one question")
-    prompt: Annotated[str, prompt_setting("query", "passages", "form")] = Field(
+    prompt: Annotated[str, prompt_setting("query", "passages", "form", needs=("query", "passages"))] = Field(
         "rerank.llm_listwise", description="packaged prompt, or path of a .jinja file"
     )
 

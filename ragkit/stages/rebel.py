@@ -72,16 +72,16 @@ class RerankRebel(Stage):
     passage_tokens: int | None = Field(512, ge=1, description="tokens after which a passage is cut; null for never")
     budget: Budget | None = Field(None, description="the most to spend on one question")
     max_new_tokens: int | None = Field(None, ge=1, description="of a reply with scores; by default enough for all")
-    prompt: Annotated[str, prompt_setting(*written.GIVEN)] = Field(
+    prompt: Annotated[str, prompt_setting(*written.GIVEN, needs=("query", "passages"))] = Field(
         "rerank.rebel", description="packaged prompt of a batch, or path of a .jinja file"
     )
-    score_prompt: Annotated[str, prompt_setting(*digits.GIVEN)] = Field(
+    score_prompt: Annotated[str, prompt_setting(*digits.GIVEN, needs=digits.GIVEN)] = Field(
         "rerank.rebel.score", description="prompt for one digit (scoring: expected)"
     )
-    criteria_prompt: Annotated[str, prompt_setting(*turn.GIVEN)] = Field(
+    criteria_prompt: Annotated[str, prompt_setting(*turn.GIVEN, needs=("query",))] = Field(
         "rerank.rebel.criteria", description="prompt of turn 1"
     )
-    relevance_prompt: Annotated[str, prompt_setting(*turn.GIVEN)] = Field(
+    relevance_prompt: Annotated[str, prompt_setting(*turn.GIVEN, needs=("query",))] = Field(
         "rerank.rebel.relevance", description="prompt of turn 1 with mode: relevance_only"
     )
 

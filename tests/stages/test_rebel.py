@@ -509,6 +509,19 @@ def test_other_failures_are_not_swallowed():
         rerank(RerankRebel(model=Broken(), mode="one_turn"), some(1))
 
 
+def test_a_prompt_that_leaves_the_passages_out_is_refused(tmp_path):
+    (tmp_path / "p.jinja").write_text("Rank by {{ query }}")
+    with pytest.raises(ValidationError, match="does not use passages, so the model would not see it"):
+        RerankRebel(model=scorer({}), prompt=str(tmp_path / "p.jinja"))
+
+
+def test_a_reason_is_asked_for_before_the_scores():
+    row = {"number": 1, "reason": "it tells", "relevance": 9}
+    model = ScriptedModel(default=json.dumps({"passages": [row]}))
+    assert ids(RerankRebel(model=model, mode="one_turn", criteria=[], reasoning=True), some(1)) == ["p1"]
+    assert '"reason": why, in one short sentence, "relevance"' in model.prompts[0]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
