@@ -18,6 +18,7 @@ from common import Target, table, write_result
 from planted import BEST, CRITERIA, HALF_LIFE_YEARS, PUBLISHERS, Planted, planted
 
 from ragkit import Passage, Stage, stage
+from ragkit.engine.cache import CallCache
 from ragkit.engine.nodes import as_node
 from ragkit.engine.run import Asked, run_questions
 from ragkit.evaluation.statistics import bootstrap_interval
@@ -107,11 +108,13 @@ def _key(shown: dict[str, Any]) -> str:
     return "\n".join(str(shown.get(field)) for field in ("source", "date", "text"))
 
 
-def accuracy(model: LanguageModel, settings: dict[str, Any], questions: Sequence[Planted]) -> dict[str, Any]:
+def accuracy(
+    model: LanguageModel, settings: dict[str, Any], questions: Sequence[Planted], cache: CallCache | None = None
+) -> dict[str, Any]:
     """Return how many of the intended passages are among the first three, and what it took."""
     stage = RerankRebel(model=model, k=BEST, **settings)
     asked = [Asked(str(n), each.question, {"candidates": each.passages}) for n, each in enumerate(questions)]
-    done = run_questions([as_node(Candidates()), as_node(stage)], asked)
+    done = run_questions([as_node(Candidates()), as_node(stage)], asked, cache=cache)
     assert all(prediction.error is None for prediction in done), next(p.error for p in done if p.error)
     hits = [
         len({p.id for p in prediction.documents} & each.best) for prediction, each in zip(done, questions, strict=True)
@@ -141,7 +144,9 @@ def main() -> None:
         "--data", type=Path, help="a folder with corpus.jsonl.gz and queries.dev.jsonl.gz, instead of the field guide"
     )
     parser.add_argument("--adapter", help="a tuned adapter of the embedded model, reported beside it")
+    parser.add_argument("--cache", type=Path, help="keeps what the embedded model answered, to go on after a stop")
     args = parser.parse_args()
+    cache = CallCache(args.cache) if args.cache else None
     questions = planted(args.queries, args.data)
     numbers: dict[str, Any] = {}
     for name, settings in ORACLE.items():
@@ -151,7 +156,7 @@ def main() -> None:
     for kind, adapter in models.items() if args.model_queries else ():
         model = TransformersModel(model="embedded:smollm2-135m-instruct", adapter=adapter)
         for name, settings in MODEL.items():
-            numbers[f"{kind}: {name}"] = accuracy(model, settings, questions[: args.model_queries])
+            numbers[f"{kind}: {name}"] = accuracy(model, settings, questions[: args.model_queries], cache)
             print(name, numbers[f"{kind}: {name}"], flush=True)
     rows = [("scorer", "n", "all three", "found", "calls", "tokens", "seconds", "flagged")]
     for name, figures in numbers.items():
