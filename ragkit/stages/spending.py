@@ -13,7 +13,8 @@ class Budget(Component):
     """The most that a reranker may spend on one question; each stage says in which order it spends it.
 
     Calls are counted as they are made, answers from the cache included, so that a replay ranks the same. Tokens are
-    counted before a call: those of its prompt and of the longest reply that it may get.
+    counted before a call: those of its prompt (but for what a chat template adds) and of the longest reply that it may
+    get.
     """
 
     model_calls: int | None = Field(None, ge=0, description="calls of the language model")

@@ -454,6 +454,18 @@ def test_the_budget_of_tokens_holds():
     assert spent[0] == 0 and deepest == sorted(deepest) and deepest[-1] == 3
 
 
+def test_repairs_stay_within_the_budget_of_tokens():
+    used = set()
+    for tokens in range(300, 1500, 100):
+        model = ScriptedModel(reply=lambda prompt: "x " * 50)
+        stage = RerankRebel(model=model, mode="one_turn", max_new_tokens=60, budget={"tokens": tokens})
+        run_questions([as_node(Fixed(documents=some(6))), as_node(stage)], [("1", "How dry?")])
+        spent = sum(len(prompt.split()) + 50 for prompt in model.prompts)
+        assert spent <= tokens
+        used.add(len(model.prompts))
+    assert used == {0, 1, 2}
+
+
 def test_a_repair_is_paid_for():
     model = ScriptedModel(default="nonsense")
     assert ids(RerankRebel(model=model, mode="one_turn", budget={"model_calls": 1}), some(2)) == ["p1", "p2"]

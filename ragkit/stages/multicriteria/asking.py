@@ -11,6 +11,7 @@ from ragkit.errors import ReplyError
 from ragkit.models.base import LanguageModel, Prompt
 from ragkit.prompts import quoted
 from ragkit.stages.multicriteria.replies import Scores
+from ragkit.stages.spending import Price
 
 T = TypeVar("T")
 
@@ -32,6 +33,10 @@ class Scored(NamedTuple):
 
 
 _LONGEST_FIELD = 200
+_LONGEST_PROBLEM = 200
+
+REPAIR = Price(0, 150)
+"""What a second call takes beside the first one's price: the words that say what was wrong."""
 
 
 async def ask_twice(ask: Callable[[str], Awaitable[T]], may_repeat: Callable[[], bool]) -> T | None:
@@ -44,7 +49,7 @@ async def ask_twice(ask: Callable[[str], Awaitable[T]], may_repeat: Callable[[],
     try:
         return await ask("")
     except ReplyError as error:
-        problem = " ".join(str(error).split())
+        problem = " ".join(str(error).split())[:_LONGEST_PROBLEM]
     if not may_repeat():
         return None
     try:

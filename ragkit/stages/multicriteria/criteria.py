@@ -172,7 +172,8 @@ def read_relevance(value: Any) -> Criterion | None:
 
 
 def _line(value: Any) -> str:
-    return " ".join(value.split()) if isinstance(value, str) else ""
+    """Return a text on one line, without the full stop that the prompt puts after it."""
+    return " ".join(value.split()).rstrip(". ") if isinstance(value, str) else ""
 
 
 def _weight(value: Any) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from ragkit.errors import ReplyError
 from ragkit.models.base import LanguageModel, Prompt
 from ragkit.prompts import render
-from ragkit.stages.multicriteria.asking import ask_twice, count_prompt
+from ragkit.stages.multicriteria.asking import REPAIR, ask_twice, count_prompt
 from ragkit.stages.multicriteria.criteria import (
     CRITERIA_SCHEMA,
     RELEVANCE,
@@ -44,7 +44,7 @@ class Turn:
 
     async def infer(self, purse: Purse, rest: Price) -> Rubric | None:
         """Return the rubric, None if no reply can be used; a second call must leave `rest` in the purse."""
-        price = await self.price(purse)
+        price = await self.price(purse) + REPAIR
 
         def may_repeat() -> bool:
             return purse.holds(price + rest) and purse.take(price)

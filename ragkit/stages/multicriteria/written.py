@@ -9,7 +9,7 @@ from typing import Literal
 from ragkit.errors import ReplyError
 from ragkit.models.base import LanguageModel, Prompt
 from ragkit.prompts import render
-from ragkit.stages.multicriteria.asking import Scored, ask_twice, count_prompt, orders
+from ragkit.stages.multicriteria.asking import REPAIR, Scored, ask_twice, count_prompt, orders
 from ragkit.stages.multicriteria.composite import mean_scores
 from ragkit.stages.multicriteria.criteria import Criterion, Rubric
 from ragkit.stages.multicriteria.replies import (
@@ -100,7 +100,7 @@ class Written:
                 return _salvage(error, count, criteria, top)
             return read_scores(generation.text, count, criteria)
 
-        return await ask_twice(ask, lambda: purse.take(price))
+        return await ask_twice(ask, lambda: purse.take(price + REPAIR))
 
     def _filled(self, batch: Sequence[int], rubric: Rubric, problem: str = "") -> Prompt:
         return render(
