@@ -5,6 +5,7 @@ same page or passage (its depth), with a date and a publisher in its metadata. E
 5, drawn at random, and the intended three are those with the highest sums; no fourth has the sum of the third.
 """
 
+import argparse
 import gzip
 import json
 import math
@@ -30,6 +31,8 @@ PUBLISHERS = {
     "forum.example.com": 1, "anonymous": 0,
 }  # fmt: skip
 CANDIDATES, BEST, DEEPEST = 10, 3, 5
+RELEVANCE = 4
+"""The digit of every candidate's relevance."""
 
 _WORDS = 5  # fewer are no sentence, but a heading or the cell of a table
 
@@ -38,6 +41,7 @@ _WORDS = 5  # fewer are no sentence, but a heading or the cell of a table
 class Planted:
     """A question with its candidates, their grades by id, and the ids of the intended three."""
 
+    id: str
     question: str
     passages: tuple[Passage, ...]
     grades: dict[str, dict[str, int]]
@@ -62,12 +66,12 @@ def plant(question: Question, text: str) -> Planted | None:
     grades = dict(zip(ids, drawn, strict=True))
     passages = tuple(_passage(name, core, others, given, rng) for name, given in grades.items())
     order = sorted(ids, key=lambda name: -sum(grades[name].values()))
-    return Planted(question.question, passages, grades, frozenset(order[:BEST]))
+    return Planted(question.id, question.question, passages, grades, frozenset(order[:BEST]))
 
 
 def _passage(name: str, core: str, others: Sequence[str], grades: dict[str, int], rng: Random) -> Passage:
     text = " ".join([core, *rng.sample(others, grades["depth"])])
-    metadata = {"source": next(source for source, grade in PUBLISHERS.items() if grade == grades["authority"])}
+    metadata = {"publisher": next(name for name, grade in PUBLISHERS.items() if grade == grades["authority"])}
     if grades["recency"]:  # so old that the date scorer gives this grade
         years = HALF_LIFE_YEARS * math.log2(DEEPEST / grades["recency"])
         metadata["date"] = (NEWEST - timedelta(days=round(years * 365.25))).isoformat()
@@ -118,3 +122,34 @@ def _from_rows(folder: Path) -> Iterator[tuple[Question, str]]:
         row = rows.get((question.supporting_ids or ("",))[0])
         if row is not None:
             yield question, "\n".join([row["text"], *titles[row.get("title", "")]])
+
+
+def write(made: Sequence[Planted], folder: Path) -> None:
+    """Write a corpus and questions for `ragkit tune`: a question's filter lets through its own candidates alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as corpus:
+        for each in made:
+            for p in each.passages:
+                grades = {"relevance": RELEVANCE} | each.grades[p.id]
+                row = {"id": p.id, "text": p.page_content, "asked": each.id, "grades": grades} | p.metadata
+                row["title"] = each.question  # searched, so that all candidates are found; never shown
+                corpus.write(json.dumps(row, ensure_ascii=False) + "\n")
+    with (folder / "questions.jsonl").open("w", encoding="utf-8") as questions:
+        for each in made:
+            where = {"field": "asked", "equals": each.id}
+            row = {"id": each.id, "question": each.question, "supporting_ids": sorted(each.best)}
+            row["vars"] = {"where": where}
+            questions.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where corpus.jsonl and questions.jsonl go")
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--data", type=Path, help="folder of a question set, instead of the field guide")
+    args = parser.parse_args()
+    write(planted(args.queries, args.data), args.folder)
+
+
+if __name__ == "__main__":
+    main()

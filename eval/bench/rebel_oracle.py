@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common import Target, table, write_result
-from planted import BEST, CRITERIA, HALF_LIFE_YEARS, PUBLISHERS, Planted, planted
+from planted import BEST, CRITERIA, HALF_LIFE_YEARS, PUBLISHERS, RELEVANCE, Planted, planted
 
 from ragkit import Passage, Stage, stage
 from ragkit.engine.cache import CallCache
@@ -25,9 +25,9 @@ from ragkit.evaluation.statistics import bootstrap_interval
 from ragkit.models import ScriptedModel, TransformersModel
 from ragkit.models.base import LanguageModel
 from ragkit.stages import RerankRebel
+from ragkit.tuning.split import part_of
 
 QUERIES, MODEL_QUERIES = 200, 24
-RELEVANCE = 8
 RUBRIC = [
     {
         "name": "recency",
@@ -50,7 +50,7 @@ RUBRIC = [
         "low": "the answer alone",
     },
 ]
-BY_METADATA = {"date": {"half_life_years": HALF_LIFE_YEARS}, "source": {"grades": PUBLISHERS}}
+BY_METADATA = {"date": {"half_life_years": HALF_LIFE_YEARS}, "source": {"field": "publisher", "grades": PUBLISHERS}}
 FIXED: dict[str, Any] = {"mode": "one_turn", "criteria": RUBRIC}
 ORACLE: dict[str, dict[str, Any]] = {
     "two turns, a list of ten": {"mode": "two_turn"},
@@ -92,12 +92,12 @@ def oracle(questions: Sequence[Planted]) -> Callable[[str], str]:
             return json.dumps({"criteria": [item | {"weight": 0.5} for item in RUBRIC]})
         if criterion := _CRITERION.search(prompt):
             ((_, grades),) = seen
-            return "4" if criterion[1] == "relevance" else str(grades[criterion[1]])
+            return str(RELEVANCE) if criterion[1] == "relevance" else str(grades[criterion[1]])
         asked = [name for name in CRITERIA if f"\n{name}, 0 to 5:" in prompt]
         if "Doc: 9, Relevance: 7" in prompt:
-            return "\n".join(f"Doc: {n}, Relevance: {RELEVANCE + 0.5 * sum(g.values())}" for n, g in seen)
+            return "\n".join(f"Doc: {n}, Relevance: {2 * RELEVANCE + 0.5 * sum(g.values())}" for n, g in seen)
         rows = [
-            {"number": int(n), "relevance": RELEVANCE, "scores": {name: g[name] for name in asked}} for n, g in seen
+            {"number": int(n), "relevance": 2 * RELEVANCE, "scores": {name: g[name] for name in asked}} for n, g in seen
         ]
         return json.dumps({"passages": rows})
 
@@ -105,14 +105,14 @@ def oracle(questions: Sequence[Planted]) -> Callable[[str], str]:
 
 
 def _key(shown: dict[str, Any]) -> str:
-    return "\n".join(str(shown.get(field)) for field in ("source", "date", "text"))
+    return "\n".join(str(shown.get(field)) for field in ("publisher", "date", "text"))
 
 
 def accuracy(
     model: LanguageModel, settings: dict[str, Any], questions: Sequence[Planted], cache: CallCache | None = None
 ) -> dict[str, Any]:
     """Return how many of the intended passages are among the first three, and what it took."""
-    stage = RerankRebel(model=model, k=BEST, **settings)
+    stage = RerankRebel(model=model, k=BEST, show=("publisher", "date"), **settings)
     asked = [Asked(str(n), each.question, {"candidates": each.passages}) for n, each in enumerate(questions)]
     done = run_questions([as_node(Candidates()), as_node(stage)], asked, cache=cache)
     assert all(prediction.error is None for prediction in done), next(p.error for p in done if p.error)
@@ -148,6 +148,7 @@ def main() -> None:
     args = parser.parse_args()
     cache = CallCache(args.cache) if args.cache else None
     questions = planted(args.queries, args.data)
+    held_out = [each for each in questions if part_of(each.id) == "test"][: args.model_queries]  # never trained on
     numbers: dict[str, Any] = {}
     for name, settings in ORACLE.items():
         numbers[f"oracle: {name}"] = accuracy(ScriptedModel(reply=oracle(questions)), settings, questions)
@@ -156,7 +157,7 @@ def main() -> None:
     for kind, adapter in models.items() if args.model_queries else ():
         model = TransformersModel(model="embedded:smollm2-135m-instruct", adapter=adapter)
         for name, settings in MODEL.items():
-            numbers[f"{kind}: {name}"] = accuracy(model, settings, questions[: args.model_queries], cache)
+            numbers[f"{kind}: {name}"] = accuracy(model, settings, held_out, cache)
             print(name, numbers[f"{kind}: {name}"], flush=True)
     rows = [("scorer", "n", "all three", "found", "calls", "tokens", "seconds", "flagged")]
     for name, figures in numbers.items():

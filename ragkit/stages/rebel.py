@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from ragkit.engine.calls import flag
 from ragkit.engine.stage import Stage, stage
 from ragkit.engine.state import Documents, Passage
-from ragkit.models.base import LanguageModel
+from ragkit.models.base import LanguageModel, Prompt
 from ragkit.prompts import prompt_setting
 from ragkit.stages.multicriteria import digits, turn, written
 from ragkit.stages.multicriteria.asking import Scored, cut, normalised, shown_passage, shown_query
@@ -119,9 +119,7 @@ class RerankRebel(Stage):
 
     async def _score(self, question: str, documents: Documents) -> tuple[Rubric, Scored]:
         purse = Purse(self.budget)
-        texts = await asyncio.gather(*(cut(self.model, d.page_content, self.passage_tokens) for d in documents))
-        passages = [shown_passage(d, text, self.show) for d, text in zip(documents, texts, strict=True)]
-        way = self._way(shown_query(question), passages)
+        way = self._way(shown_query(question), await self._shown(documents))
         rubric = self._fixed()
         if self.mode != "one_turn":
             alone = self.mode == "relevance_only"
@@ -135,6 +133,18 @@ class RerankRebel(Stage):
                     flag(CRITERIA_FALLBACK)
                 rubric = inferred or rubric
         return rubric, await way.score(self._for_model(rubric), purse)
+
+    async def digit_prompts(self, question: str, documents: Documents) -> list[dict[str, Prompt]]:
+        """Return what `scoring: expected` asks about each passage with the fixed rubric, by criterion: to train on."""
+        asked = digits.Digits(self.model, self.score_prompt, shown_query(question), (), self.threshold)
+        rubric = self._for_model(self._fixed())
+        criteria = [rubric.relevance, *rubric.criteria]
+        return [{c.name: asked.filled(passage, c) for c in criteria} for passage in await self._shown(documents)]
+
+    async def _shown(self, documents: Documents) -> list[str]:
+        """Return the passages as they stand in prompts."""
+        texts = await asyncio.gather(*(cut(self.model, d.page_content, self.passage_tokens) for d in documents))
+        return [shown_passage(d, text, self.show) for d, text in zip(documents, texts, strict=True)]
 
     def _way(self, query: str, passages: Sequence[str]) -> written.Written | digits.Digits:
         if self.scoring == "expected":

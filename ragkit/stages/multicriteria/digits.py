@@ -52,17 +52,18 @@ class Digits:
         return Scored(scored)
 
     async def _digit(self, position: int, criterion: Criterion) -> float:
-        prompt = self._filled(self.passages[position], criterion)
+        prompt = self.filled(self.passages[position], criterion)
         # A text goes on with a blank before the next word; the turn of a chat begins with it.
         digits = {f" {digit}" if isinstance(prompt, str) else digit: int(digit) for digit in _DIGITS}
         choice = await self.model.choose(prompt, list(digits))
         return sum(choice.probability(text) * value for text, value in digits.items())
 
-    def _filled(self, passage: str, criterion: Criterion) -> Prompt:
+    def filled(self, passage: str, criterion: Criterion) -> Prompt:
+        """Return the prompt about a passage and a criterion."""
         return render(self.prompt, query=self.query, passage=passage, criterion=criterion)
 
     async def _price(self, passage: str, rubric: Rubric, purse: Purse) -> Price:
         calls = 1 + len(rubric.criteria)
         if not purse.counts_tokens:
             return Price(calls, 0)
-        return Price(calls, calls * await count_prompt(self.model, self._filled(passage, rubric.relevance)))
+        return Price(calls, calls * await count_prompt(self.model, self.filled(passage, rubric.relevance)))

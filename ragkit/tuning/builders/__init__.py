@@ -3,5 +3,6 @@
 from ragkit.tuning.builders.corpus_qa import CorpusQA
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder
+from ragkit.tuning.builders.rebel import RebelRows
 
-__all__ = ["CorpusQA", "RTuningBuilder", "ReaderBuilder"]
+__all__ = ["CorpusQA", "RTuningBuilder", "ReaderBuilder", "RebelRows"]
