@@ -256,3 +256,13 @@ class EntailmentModel(Resource):
     async def entail(self, premise: str, hypothesis: str) -> Choice:
         """Return which of `ENTAILMENT` holds between a premise and a hypothesis, with log-probabilities."""
         return Choice(**(await self.call("entail", {"premise": premise, "hypothesis": hypothesis})).value)
+
+
+class RewardModel(Resource):
+    """Says how good a completion of a prompt is, as people's or a judge's preferences taught it."""
+
+    category: ClassVar[Category] = "reward"
+
+    async def grade(self, prompt: Prompt, completion: str) -> float:
+        """Return how good a completion is; higher is better, only differences mean something."""
+        return float((await self.call("grade", {"prompt": _json(prompt), "completion": completion})).value)

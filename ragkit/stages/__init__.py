@@ -11,6 +11,7 @@ from ragkit.stages.listwise import RerankListwise
 from ragkit.stages.mmr import RerankMMR
 from ragkit.stages.rebel import RerankRebel
 from ragkit.stages.reciprocal_fusion import RerankReciprocalFusion
+from ragkit.stages.recite import AnswerRecite
 from ragkit.stages.rerank import RerankCrossEncoder
 from ragkit.stages.retrieve import (
     RetrieveDense,
@@ -24,6 +25,7 @@ __all__ = [
     "AnswerCertainty",
     "AnswerClosedBook",
     "AnswerRead",
+    "AnswerRecite",
     "ContextPack",
     "ContextParents",
     "RerankColbert",
