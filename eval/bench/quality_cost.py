@@ -73,9 +73,16 @@ def plot(sets: dict[str, list[dict[str, Any]]], path: Path) -> None:
                 if x is None or y is None or x["value"] is None or y["value"] is None:
                     continue
                 bars = [[y["value"] - y["low"]], [y["high"] - y["value"]]]
-                axis.errorbar(x["value"], y["value"], yerr=bars, fmt="o", capsize=2, label=row["name"])
+                axis.errorbar(
+                    x["value"],
+                    y["value"],
+                    yerr=bars,
+                    fmt="o",
+                    capsize=2,
+                    label=row["name"].replace("rerank.rebel.", ""),
+                )
             axis.set(xlabel=COSTS[cost], ylabel=quality, title=name, xscale="symlog")
-    axes[0][-1].legend(fontsize=6, loc="best")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     figure.savefig(path, metadata={"Date": None})
 
 

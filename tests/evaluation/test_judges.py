@@ -386,6 +386,9 @@ def test_context_precision():
     judge = ContextPrecision(model=ScriptedModel(rules=rules, default="true"))
     row = prediction("1", "x", (passage("a"), passage("b"), passage("c")))
     assert figures({"rp": judge}, [question("1")], [row])["rp"].values == [pytest.approx(2 / 3)]
+    rules = (Rule(contains='Passage: "text of b"', reply=graded("true")),)
+    written = ContextPrecision(model=ScriptedModel(rules=rules, default=graded("false")), mode="reply")
+    assert figures({"rp": written}, [question("1")], [row])["rp"].values == [pytest.approx(1 / 3)]
 
 
 def test_a_question_without_passages_has_found_nothing():

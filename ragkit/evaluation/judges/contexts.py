@@ -12,7 +12,7 @@ from ragkit.evaluation.judges.grading import Mode, ask
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
 from ragkit.models.base import LanguageModel
-from ragkit.prompts import prompt_setting, quoted
+from ragkit.prompts import prompt_setting, quoted, render
 
 _GRADES = ("false", "true")
 
@@ -46,17 +46,15 @@ class ContextPrecision(Judge):
         texts = {passage["id"]: passage["text"] for passage in prediction["documents"]}
         if missing := [name for name in shown if name not in texts]:
             raise RagkitError(f"'{missing[0]}' was in the prompt, but the prediction does not hold its text")
-        asked = (
-            ask(
-                self.model,
-                self.prompt,
-                _GRADES,
-                self.mode,
-                self.max_new_tokens,
-                question=quoted(question.question),
-                passage=quoted(texts[name]),
-            )
-            for name in shown
-        )
-        helps = [grade.label == "true" for grade in await asyncio.gather(*asked)]
+        helps = await asyncio.gather(*(self._helps(question.question, texts[name]) for name in shown))
         return Judgement({"": sum(helps) / len(helps)}, details={"helps": dict(zip(shown, helps, strict=True))})
+
+    async def _helps(self, question: str, text: str) -> bool:
+        given = {"question": quoted(question), "passage": quoted(text)}
+        if self.mode == "reply":
+            grade = await ask(self.model, self.prompt, _GRADES, self.mode, self.max_new_tokens, **given)
+            return grade.label == _GRADES[1]
+        prompt = render(self.prompt, grades=list(_GRADES), mode=self.mode, **given)
+        # A text goes on with a blank before the next word. What the model chooses will do, also if it tells no more.
+        spelt = [f" {grade}" for grade in _GRADES] if isinstance(prompt, str) else list(_GRADES)
+        return (await self.model.choose(prompt, spelt)).label == spelt[1]
