@@ -13,6 +13,7 @@ NAMES: dict[Category, str] = {
     "reranker": "a reranker",
     "nli": "an entailment model",
     "index": "an index",
+    "memory": "a memory",
 }
 """What messages call the kinds of resources."""
 

@@ -43,7 +43,7 @@ def _find(source: Source, path_text: str, override: str) -> list[Path]:
         name = ".".join(parts[:length])
         if name in steps:
             return [(*path, *parts[length:]) for path in steps[name]]
-    sections = ("name", "models", "index", "run")
+    sections = ("name", "models", "index", "memory", "run")
     if parts[0] in sections:
         return [tuple(parts)]
     if path_text in steps:

@@ -19,13 +19,18 @@ class Memory(Component):
 
     _pending: dict[int, list[Any]] = PrivateAttr(default_factory=dict)
 
+    @property
+    def outlives_runs(self) -> bool:
+        """Whether what is written is there in the next run, so that a run that goes on need not fill it again."""
+        return False
+
     @abstractmethod
     def merge(self, items: Sequence[Any]) -> None:
         """Take what a wave wrote, in question order, into the memory that the next wave sees."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Forget what earlier runs wrote, unless the memory is meant to outlive them."""
+        """Forget what earlier runs wrote, unless the memory outlives them."""
 
     def begin_run(self) -> None:
         """Start anew: what a run that failed had handed in and not merged is dropped; called by the engine."""

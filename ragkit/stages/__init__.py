@@ -3,6 +3,7 @@
 from ragkit.stages.answer import AnswerRead
 from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.memory import MemoryRecall, MemoryStore, MemoryTrigger
 from ragkit.stages.rerank import RerankCrossEncoder
 from ragkit.stages.retrieve import (
     RetrieveDense,
@@ -17,6 +18,9 @@ __all__ = [
     "AnswerRead",
     "ContextPack",
     "ContextParents",
+    "MemoryRecall",
+    "MemoryStore",
+    "MemoryTrigger",
     "RerankCrossEncoder",
     "RetrieveDense",
     "RetrieveHybrid",
