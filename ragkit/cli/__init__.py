@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from ragkit.cli import index, stages
+from ragkit.cli import index, memory, stages
 from ragkit.cli.ask import ask
 from ragkit.cli.compare import compare
 from ragkit.cli.console import errors, show_log
@@ -37,6 +37,7 @@ app.command()(reproduce)
 app.command()(trec)
 app.command()(ask)
 app.add_typer(index.app, name="index")
+app.add_typer(memory.app, name="memory")
 app.command()(report)
 app.command()(explain)
 app.command()(validate)

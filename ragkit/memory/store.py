@@ -163,6 +163,12 @@ class ItemStore:
                 return
             last = rows[-1][-1]
 
+    def times(self) -> tuple[float, float] | None:
+        """Return when the oldest and the newest item were stored, in seconds since 1970; None if there is none."""
+        with self._busy, self._explained():
+            oldest, newest = self._reader.execute("SELECT min(stored), max(stored) FROM items").fetchone()
+            return None if oldest is None else (oldest, newest)
+
     def apply(self, changes: Iterable[Stored | Used]) -> None:
         """Write what questions stored and used, all of it or nothing, and look at the result.
 
