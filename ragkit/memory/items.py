@@ -66,11 +66,13 @@ class Item:
             texts = {name: row[name] for name in ("id", "title", "text")}
         except (KeyError, TypeError) as error:
             raise ValueError(f"it has no {error}") from None
-        metadata = row.get("metadata", {})
+        metadata, stored = row.get("metadata", {}), row.get("stored", 0.0)
         if not all(isinstance(text, str) and text for text in texts.values()) or not isinstance(metadata, dict):
             raise ValueError("'id', 'title' and 'text' are texts, 'metadata' is a mapping")
+        if not isinstance(stored, (int, float)):
+            raise ValueError("'stored' is a number of seconds")
         passage = Passage(id=texts["id"], page_content=texts["text"], metadata=metadata)
-        return cls(key_of(passage.id), passage, texts["title"], str(row.get("query", "")), float(row.get("stored", 0)))
+        return cls(key_of(passage.id), passage, texts["title"], str(row.get("query", "")), float(stored))
 
 
 @dataclass(frozen=True, slots=True)

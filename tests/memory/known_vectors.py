@@ -35,7 +35,7 @@ class KnownVectors(Encoder, LocalResource):
 class SpyIndex(Index, LocalResource):
     """Finds fixed passages for each query."""
 
-    found: dict[str, list[Passage]] = {}
+    found: dict[str, list[Passage]]
 
     _queries: list = PrivateAttr(default_factory=list)
 
