@@ -1,4 +1,4 @@
-"""The command line: `ragkit run`, `eval`, `compare`, `ask`, `index` and the others. One file per command."""
+"""The command line: `ragkit run`, `eval`, `tune`, `compare`, `ask`, `index` and the others. One file per command."""
 
 import sys
 from typing import Any
@@ -13,11 +13,13 @@ from ragkit.cli.doctor import doctor
 from ragkit.cli.eval import evaluate
 from ragkit.cli.explain import explain
 from ragkit.cli.init import init
+from ragkit.cli.questions import questions
 from ragkit.cli.report import report
 from ragkit.cli.reproduce import reproduce
 from ragkit.cli.run import run
 from ragkit.cli.schema import schema
 from ragkit.cli.trec import trec
+from ragkit.cli.tune import tune
 from ragkit.cli.validate import validate
 from ragkit.errors import InputError, MissingPackageError, RagkitError
 
@@ -32,9 +34,11 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command("eval")(evaluate)
+app.command()(tune)
 app.command()(compare)
 app.command()(reproduce)
 app.command()(trec)
+app.command()(questions)
 app.command()(ask)
 app.add_typer(index.app, name="index")
 app.add_typer(memory.app, name="memory")

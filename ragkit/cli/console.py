@@ -42,12 +42,19 @@ class SafeConsole(Console):
 output = SafeConsole(highlight=False)
 errors = SafeConsole(stderr=True, highlight=False)
 
-_SECONDS_BETWEEN_LINES = 15.0
+SECONDS_BETWEEN_LINES = 15.0
 
 
 class _ToConsole(logging.Handler):
+    """Prints what is logged; what says the same as the line before it (an index is up to date) is said once."""
+
+    _last = ""
+
     def emit(self, record: logging.LogRecord) -> None:
-        errors.print(self.format(record), markup=False, soft_wrap=True)
+        text = self.format(record)
+        if text != self._last:
+            self._last = text
+            errors.print(text, markup=False, soft_wrap=True)
 
 
 def show_log() -> None:
@@ -106,7 +113,7 @@ class ProgressBars:
             return
         else:
             self._finished.add(step)
-        if done == total or now - last >= _SECONDS_BETWEEN_LINES:
+        if done == total or now - last >= SECONDS_BETWEEN_LINES:
             self._printed[step] = now
             errors.print(f"{step}: {done:,} of {total:,}", markup=False)
 

@@ -1,4 +1,4 @@
-"""`--set path.to.key=value`: change a pipeline from the command line."""
+"""`--set path.to.key=value`: change a pipeline, or another YAML file, from the command line."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,12 +9,19 @@ from ragkit.config.source import Source, read_source
 from ragkit.engine.controls import CONTROLS
 from ragkit.errors import InputError, did_you_mean
 
+PIPELINE_SECTIONS = ("name", "models", "index", "memory", "run")
 
-def apply_overrides(source: Source, overrides: Sequence[str]) -> None:
+
+def apply_overrides(source: Source, overrides: Sequence[str], sections: Sequence[str] = PIPELINE_SECTIONS) -> None:
     """Change the data of a source in place.
 
     The path starts at a section (`run.limit=20`, `models.small.dtype=float32`) or at a step's id
     (`answer.read.max_new_tokens=64`, which changes every step of that id). The value is read as YAML.
+
+    Args:
+        source: the file.
+        overrides: the changes.
+        sections: what paths can start with, beside the ids of steps.
 
     Raises:
         InputError: no `=`, or the path leads nowhere.
@@ -29,12 +36,12 @@ def apply_overrides(source: Source, overrides: Sequence[str]) -> None:
             value = read_source(value_text, "value").data
         except ConfigError as error:
             raise InputError(f"--set {override}: {error.problems[0].message}") from None
-        for path in _find(source, path_text, override):
+        for path in _find(source, path_text, override, sections):
             _put(source.data, path, value, override)
             source.overrides[path] = override
 
 
-def _find(source: Source, path_text: str, override: str) -> list[Path]:
+def _find(source: Source, path_text: str, override: str, sections: Sequence[str]) -> list[Path]:
     steps = dict[str, list[Path]]()
     for name, path in _steps(source.data.get("pipeline"), ("pipeline",)):
         steps.setdefault(name, []).append(path)
@@ -43,7 +50,6 @@ def _find(source: Source, path_text: str, override: str) -> list[Path]:
         name = ".".join(parts[:length])
         if name in steps:
             return [(*path, *parts[length:]) for path in steps[name]]
-    sections = ("name", "models", "index", "memory", "run")
     if parts[0] in sections:
         return [tuple(parts)]
     if path_text in steps:

@@ -207,8 +207,13 @@ def steps_of(nodes: Iterable[Node]) -> Iterator[Step]:
                 yield from steps_of(getattr(node, key, ()))
 
 
-def with_stages(nodes: Iterable[Node], stages: Mapping[str, Stage]) -> tuple[Node, ...]:
-    """Return nodes in which other stages stand at some steps, by the ids of the steps, however deep they are."""
+def replace_stages(nodes: Iterable[Node], stages: Mapping[str, Stage]) -> tuple[Node, ...]:
+    """Return nodes with other stages in some steps, however deep they are.
+
+    Args:
+        nodes: as they are.
+        stages: the new stages by the ids of their steps.
+    """
     return tuple(_with_stages(node, stages) for node in nodes)
 
 
@@ -218,7 +223,7 @@ def _with_stages(node: Node, stages: Mapping[str, Stage]) -> Node:
 
     def inside(value: Any) -> Any:
         if isinstance(value, tuple) and value and isinstance(value[0], Node):
-            return with_stages(value, stages)
+            return replace_stages(value, stages)
         return {key: inside(item) for key, item in value.items()} if isinstance(value, dict) else value
 
     return node.model_copy(update={name: inside(getattr(node, name)) for name in type(node).model_fields})

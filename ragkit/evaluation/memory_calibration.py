@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.engine.calls import OnProgress
-from ragkit.engine.controls import steps_of, with_stages
+from ragkit.engine.controls import replace_stages, steps_of
 from ragkit.engine.run import Asked, Prediction
 from ragkit.errors import InputError
 from ragkit.evaluation.datasets import load_questions
@@ -213,7 +213,7 @@ class _Trial:
                 threshold = {"tau": tau} if isinstance(step.stage, MemoryTrigger) else {}
                 stages[step.id] = step.stage.model_copy(update={"memory": memory, **threshold})
         changed = Pipeline(
-            with_stages(self._pipeline.nodes, stages),
+            replace_stages(self._pipeline.nodes, stages),
             models=self._pipeline.models,
             index=self._pipeline.index,
             run=self._pipeline.settings,

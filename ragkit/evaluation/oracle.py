@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
-from ragkit.engine.controls import steps_of, with_stages
+from ragkit.engine.controls import replace_stages, steps_of
 from ragkit.engine.nodes import Step
 from ragkit.engine.stage import Stage, normalise_writes
 from ragkit.engine.state import Documents, Hit, Passage
@@ -84,7 +84,7 @@ def with_oracle(pipeline: Pipeline, names: Sequence[str], questions: Sequence[Qu
             found = evidence.find(gold_ids)
     gold = {name: _Gold(question, found) for name, question in by_id.items()}
     swaps = {step.id: _perfect(step.stage, gold) for step in chosen}
-    nodes = with_stages(pipeline.nodes, swaps)
+    nodes = replace_stages(pipeline.nodes, swaps)
     swapped = Pipeline(nodes, name=pipeline.name, models=pipeline.models, index=pipeline.index, run=pipeline.settings)
     return Oracle(
         pipeline=swapped,

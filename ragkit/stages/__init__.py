@@ -1,6 +1,7 @@
 """Stages: one file per method. Importing this package registers them."""
 
 from ragkit.stages.answer import AnswerRead
+from ragkit.stages.certainty import AnswerCertainty
 from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.context import ContextPack, ContextParents
 from ragkit.stages.memory import MemoryRecall, MemoryStore, MemoryTrigger
@@ -14,6 +15,7 @@ from ragkit.stages.retrieve import (
 )
 
 __all__ = [
+    "AnswerCertainty",
     "AnswerClosedBook",
     "AnswerRead",
     "ContextPack",

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ragkit.engine.calls import OnProgress
+from ragkit.engine.calls import Category, OnProgress
 from ragkit.engine.component import Component
 from ragkit.models.local_weights import LocalWeights
 from ragkit.tuning.rows import Row
@@ -39,6 +39,7 @@ class TrainingSettings(Component):
     weight_decay: float = Field(0.0, ge=0, description="AdamW's")
     max_length: int = Field(1024, ge=8, description="tokens of a row; longer rows are left out and counted")
     save_every: int = Field(50, ge=1, description="steps between checkpoints")
+    watched: int = Field(64, ge=0, description="validation rows whose loss is watched at each checkpoint")
     seed: int = Field(0, ge=0, description="of everything random")
 
 
@@ -117,11 +118,11 @@ class Objective(Component):
 
     Attributes:
         rows: the kind of rows that it trains on.
-        base: the kind of model that it trains.
+        trains: the kind of model that it trains.
     """
 
     rows: ClassVar[type[Row]] = Row
-    base: ClassVar[type[LocalWeights]] = LocalWeights
+    trains: ClassVar[Category] = "model"
 
     def check(self, adapter: AdapterSettings) -> None:
         """Refuse settings that do not go together, before anything is built.

@@ -1,1 +1,5 @@
 """Objectives that ragkit brings along; importing this package registers them."""
+
+from ragkit.tuning.objectives.sft import Sft
+
+__all__ = ["Sft"]
