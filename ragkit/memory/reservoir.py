@@ -137,6 +137,7 @@ class Reservoir(Memory, LocalResource):
         return tuple(
             found[key].passage.model_copy(update={"score": cosine, "hits": (Hit(ORIGIN, query, rank, cosine),)})
             for rank, (key, cosine) in enumerate(ranked, start=1)
+            if key in found  # by hand, a passage may have been forgotten since it was found
         )
 
     async def remember(self, passages: Sequence[Passage]) -> None:

@@ -5,9 +5,13 @@ from typing import Any
 from pydantic import Field
 
 from ragkit.engine.stage import Stage, stage
-from ragkit.engine.state import Documents
+from ragkit.engine.state import Documents, Passage
 from ragkit.errors import InputError
 from ragkit.memory.reservoir import ORIGIN, Reservoir
+
+_LABEL, _PROBABILITY = "nli_label", "nli_probability"
+"""Where `filter.knowledge` puts what it says of a passage that it keeps."""
+_ENTAILED = "entailment"
 
 
 @stage("memory.trigger", writes=("vars.external", "vars.remembered"))
@@ -59,8 +63,9 @@ class MemoryRecall(Stage):
 class MemoryStore(Stage):
     """Keep the passages at hand for later questions; `vars.stored` names them.
 
-    It stores whatever it is given, so it stands behind the filter. What came from memory alone is not stored again,
-    because that would make it look new.
+    It stands behind the filter: what the filter dropped is not there to be stored, and of what it kept only passages
+    that it labelled `entailment` are (without a filter: all). The labels themselves are not kept, because they are
+    about one question. What came from memory alone is not stored again, because that would make it look new.
 
     Source: Shi et al. 2024 (ERM4), arXiv 2407.10670, the Memory Knowledge Reservoir.
     """
@@ -69,6 +74,20 @@ class MemoryStore(Stage):
 
     async def run(self, documents: Documents) -> tuple[str, ...]:
         """Hand the passages in; later questions see them when the wave ends."""
-        fresh = [passage for passage in documents if not passage.hits or any(h.stage != ORIGIN for h in passage.hits)]
-        await self.memory.remember(fresh)
+        fresh = [passage for passage in documents if _is_new(passage) and _is_entailed(passage)]
+        await self.memory.remember([_bare(passage) for passage in fresh])
         return tuple(passage.id for passage in fresh)
+
+
+def _is_new(passage: Passage) -> bool:
+    return not passage.hits or any(hit.stage != ORIGIN for hit in passage.hits)
+
+
+def _is_entailed(passage: Passage) -> bool:
+    return bool(passage.metadata.get(_LABEL, _ENTAILED) == _ENTAILED)
+
+
+def _bare(passage: Passage) -> Passage:
+    """Return a passage without what a filter said of it."""
+    metadata = {key: value for key, value in passage.metadata.items() if key not in (_LABEL, _PROBABILITY)}
+    return passage.model_copy(update={"metadata": metadata})

@@ -198,6 +198,16 @@ def test_a_poisoned_passage_that_the_filter_rejects_never_enters(tmp_path):
     assert b"42" not in b"".join(file.read_bytes() for file in (tmp_path / "memory").iterdir())
 
 
+def test_labels_of_a_filter_decide_what_is_stored_and_are_not_kept(tmp_path):
+    labelled = [
+        passage.model_copy(update={"metadata": passage.metadata | {"nli_label": label, "nli_probability": 0.5}})
+        for passage, label in zip(ALIKE, ("entailment", "error", "neutral", "contradiction"), strict=False)
+    ]
+    memory = Reservoir(encoder=known(), path=tmp_path / "memory")
+    assert asyncio.run(MemoryStore(memory=memory).run((*labelled, ALIKE[5]))) == ("p0", "p5")
+    assert [item.passage.metadata for item in memory.store.items()] == [{"title": "t0"}, {"title": "t5"}]
+
+
 def test_a_question_asked_again_searches_no_more_and_gets_the_same_answer(tmp_path):
     encoder = KnownVectors(vectors={"q": (1.0, 0.0), "same": (1.0, 0.0)})
     index = SpyIndex(found={"q": [page("x", "same")]})
