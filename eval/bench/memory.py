@@ -12,7 +12,7 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,27 +72,24 @@ def block(start: int, stop: int) -> Stored:
     return Stored(tuple(Item.of(passage, ("title",)) for passage in items), vectors)
 
 
-def fill(reservoir: Reservoir, start: int, stop: int) -> Iterator[Vectors]:
+def fill(reservoir: Reservoir, start: int, stop: int) -> None:
     for first in range(start, stop, _BLOCK):
-        made = block(first, min(first + _BLOCK, stop))
-        reservoir.store.apply([made])
-        yield made.vectors
+        reservoir.store.apply([block(first, min(first + _BLOCK, stop))])
 
 
-def exhaustive(vectors: Sequence[Vectors], query: Vectors) -> set[str]:
-    """Return the ids of all vectors at or above the threshold, in double precision."""
-    found: set[str] = set()
-    start = 0
-    for part in vectors:
-        near = np.flatnonzero(part @ query > TAU - 1e-4)
-        cosines = part[near].astype(np.float64) @ query.astype(np.float64)
-        found |= {f"p{start + n}" for n in near[cosines >= TAU - 1e-6]}
-        start += len(part)
+def exhaustive(vectors: Vectors, queries: Vectors) -> list[set[str]]:
+    """Return for each query the ids of all vectors at or above the threshold, in double precision."""
+    found: list[set[str]] = [set() for _ in queries]
+    for start in range(0, len(vectors), _BLOCK):
+        part = vectors[start : start + _BLOCK]
+        for number, near in zip(*np.nonzero(queries @ part.T > TAU - 1e-4), strict=True):
+            if part[near].astype(np.float64) @ queries[number].astype(np.float64) >= TAU - 1e-6:
+                found[number].add(f"p{start + near}")
     return found
 
 
 async def decide(
-    reservoir: Reservoir, names: Sequence[str], queries: Vectors, vectors: Sequence[Vectors]
+    reservoir: Reservoir, names: Sequence[str], queries: Vectors, vectors: Vectors
 ) -> tuple[list[float], int, list[int]]:
     """Return seconds of each decision, how many equal the exhaustive ones, and the numbers of matches."""
     trigger = MemoryTrigger(memory=reservoir, tau=TAU)
@@ -102,9 +99,8 @@ async def decide(
         wrote.append(await trigger.run((name,)))
         seconds.append(time.perf_counter() - begun)
     equal, sizes = 0, []
-    for query, decision in zip(queries, wrote, strict=True):
+    for expected, decision in zip(exhaustive(vectors, queries), wrote, strict=True):
         found = {key for key, _ in decision["vars.remembered"]["matches"]}
-        expected = exhaustive(vectors, query)
         equal += found == expected and decision["vars.external"] == (len(expected) < trigger.theta)
         sizes.append(len(found))
     return seconds, equal, sizes
@@ -121,9 +117,9 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         reservoir = Reservoir(encoder=encoder, path=Path(folder))
-        vectors: list[Vectors] = []
         for before, size in zip([0, *sizes], sizes, strict=False):
-            vectors += fill(reservoir, before, size)
+            fill(reservoir, before, size)
+            vectors = np.memmap(Path(folder) / "vectors.0", np.float32, "r", shape=(size, DIMENSION))
             topics = np.random.default_rng(size).integers(0, size // TOPIC, args.queries)
             queries = draw(topics, seed=size)
             names = [f"query {number} of {size}" for number in range(args.queries)]
