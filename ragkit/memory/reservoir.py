@@ -56,7 +56,9 @@ class Reservoir(Memory, LocalResource):
     fields: tuple[SearchField, ...] = Field(
         ("title",), min_length=1, description="What of a passage queries are compared with; its text if it has none."
     )
-    ttl: float | None = Field(None, gt=0, description="Seconds after which a passage is forgotten.")
+    ttl: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Seconds after which a passage is forgotten."
+    )
     max_items: int | None = Field(
         None, ge=1, description="The most passages; beyond it those go that were stored or recalled longest ago."
     )

@@ -48,7 +48,7 @@ class Facts(NamedTuple):
         dimension: of the vectors; 0 before the first one.
         positions: rows of the files that count, those of deleted items too.
         items: how many items there are.
-        state: a hash of all that was ever written and deleted, in this order; no times are in it.
+        state: a hash of all that was written and deleted since it was new, in this order; no times are in it.
         clock: how many times something was written.
     """
 
@@ -112,13 +112,12 @@ class Writing:
             self._delete(chosen, (self._facts.items - limits.max_items,))
 
     def clear(self) -> None:
-        """Delete everything."""
+        """Delete everything; the memory is as new, so that what is cached of another new one counts."""
         self._db.execute("DELETE FROM items")
         self._db.execute("DELETE FROM holes")
-        self._note(b"clear")
-        self._vectors = []
+        self._state, self._changed, self._vectors = hashlib.sha256(), False, []
         generation = self._facts.generation + 1
-        self._facts = self._facts._replace(generation=generation, dimension=0, positions=0, items=0)
+        self._facts = self._facts._replace(generation=generation, dimension=0, positions=0, items=0, state="")
 
     def finish(self) -> VectorFiles | None:
         """Write the vectors and the facts; return the files that are not needed once this is committed."""

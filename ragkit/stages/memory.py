@@ -27,7 +27,9 @@ class MemoryTrigger(Stage):
     """
 
     memory: Reservoir
-    tau: float = Field(0.6, description="the lowest cosine of a title that counts; above 1 nothing counts")
+    tau: float = Field(
+        0.6, allow_inf_nan=False, description="the lowest cosine of a title that counts; above 1 nothing counts"
+    )
     theta: int = Field(3, ge=1, description="the popularity from which on memory is enough")
 
     async def run(self, queries: tuple[str, ...]) -> dict[str, Any]:

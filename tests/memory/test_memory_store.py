@@ -203,6 +203,22 @@ def test_a_line_that_is_no_item_is_refused(row, said):
         Item.from_row(row)
 
 
+def test_a_cleared_memory_is_as_new_and_the_same_contents_have_the_same_state(tmp_path):
+    memory = Reservoir(encoder=known(), path=tmp_path / "a")
+    remember(memory, *pages(0, 1))
+    remember(memory, *pages(2))
+    state = memory.store.state
+    memory.store.clear()
+    assert (memory.count, memory.store.state, found(memory)) == (0, "", [])
+    assert [path.name for path in (tmp_path / "a").glob("vectors.*")] == []
+    other = Reservoir(encoder=known(), path=tmp_path / "b")
+    for again in (memory, other):
+        remember(again, *pages(0, 1))
+        remember(again, *pages(2))
+        assert again.store.state == state
+    assert found(memory) == ["p0", "p1", "p2"]
+
+
 def test_a_failure_while_storing_leaves_everything_as_it_was(tmp_path):
     memory = Reservoir(encoder=KnownVectors(vectors={"q": (1.0, 0.0), "t0": (1.0, 0.0), "t1": (1.0, 0.0, 0.0)}))
     memory = memory.model_copy(update={"path": tmp_path})
