@@ -10,6 +10,9 @@ Source: the rotation and the error bound follow Gao and Long 2024, RaBitQ, arXiv
 quantization (Jégou, Douze and Schmid 2011), searched as in André, Kermarrec and Le Scouarnec 2017, arXiv 1704.07355.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +27,10 @@ _COORDINATES = 3
 _POINTS = 16
 _SAMPLE = 50_000
 _SEED = 20_240_710
+_FIRST_FETCH, _WIDER = 1_024, 8
+
+SHARD = 1 << 18
+"""Codes that one core searches at a time: 16 MB at 384 dimensions."""
 
 Codes = NDArray[np.uint8]
 """Shape (n, code_size)."""
@@ -93,13 +100,17 @@ class Sketcher:
         """Return vectors as FAISS sees them, shape (n, rotated)."""
         return np.ascontiguousarray(vectors @ self._rotation.T)
 
-    def index(self, codes: Codes) -> "SketchIndex":
-        """Return an index of codes, by position."""
+    def index(self, codes: Codes) -> Any:
+        """Return an index of codes for FAISS."""
         faiss = load_faiss()
         plain = self._make()
         faiss.copy_array_to_vector(np.ascontiguousarray(codes).ravel(), plain.codes)
         plain.ntotal = len(codes)
-        return SketchIndex(self, faiss.IndexPQFastScan(plain), self._kept)
+        return faiss.IndexPQFastScan(plain)
+
+    def cosines(self, scores: Vectors) -> Vectors:
+        """Return what FAISS's scores say of cosines."""
+        return scores / np.float32(self._kept)
 
     def _make(self) -> Any:
         faiss = load_faiss()
@@ -111,24 +122,67 @@ class Sketcher:
 
 
 class SketchIndex:
-    """Codes in memory, searched by FAISS.
+    """Codes in memory, in shards that the cores search side by side: what takes time is reading them.
+
+    Args:
+        sketcher: what the codes were made with.
+        codes: by position.
 
     Attributes:
         deviation: standard deviation of the error of an estimated cosine.
     """
 
-    def __init__(self, sketcher: Sketcher, index: Any, kept: float) -> None:
-        self._sketcher, self._index, self._kept = sketcher, index, kept
+    def __init__(self, sketcher: Sketcher, codes: Codes) -> None:
+        self._sketcher = sketcher
         self.deviation = sketcher.deviation
+        starts = range(0, max(1, len(codes)), SHARD)
+        self._shards = [sketcher.index(codes[start : start + SHARD]) for start in starts]
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return sum(shard.ntotal for shard in self._shards)
 
     def add(self, vectors: Vectors) -> None:
         """Put vectors at the next positions."""
-        self._index.add(self._sketcher.rotate(vectors))
+        rotated = self._sketcher.rotate(vectors)
+        while len(rotated):
+            if self._shards[-1].ntotal == SHARD:
+                self._shards.append(self._sketcher.index(np.empty((0, self._sketcher.code_size), np.uint8)))
+            room = SHARD - self._shards[-1].ntotal
+            self._shards[-1].add(np.ascontiguousarray(rotated[:room]))
+            rotated = rotated[room:]
 
-    def nearest(self, query: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
-        """Return estimated cosines, best first, and positions (-1 pads) of the k nearest codes of a query vector."""
-        scores, positions = self._index.search(self._sketcher.rotate(query[None]), k)
-        return scores[0] / self._kept, positions[0]
+    def near(self, query: Vectors, lowest: float, most: int) -> NDArray[np.int64] | None:
+        """Return all positions whose estimated cosine with a query vector is at least `lowest`.
+
+        None where these are more than about `most`.
+        """
+        rotated = self._sketcher.rotate(query[None])
+
+        def search(shard: Any) -> NDArray[np.int64] | None:
+            return self._near(shard, rotated, lowest, most)
+
+        # Threads only where there is more than one shard; FAISS lets the others go on meanwhile.
+        searched = _threads().map(search, self._shards) if len(self._shards) > 1 else map(search, self._shards)
+        found = [np.empty(0, np.int64)]
+        for number, positions in enumerate(list(searched)):
+            if positions is None:
+                return None
+            found.append(positions + number * SHARD)
+        return np.concatenate(found)
+
+    def _near(self, shard: Any, rotated: Vectors, lowest: float, most: int) -> NDArray[np.int64] | None:
+        fetch = _FIRST_FETCH
+        while True:
+            scores, positions = shard.search(rotated, min(fetch, shard.ntotal))
+            estimates = self._sketcher.cosines(scores[0])
+            if fetch >= shard.ntotal or estimates[-1] < lowest:
+                near: NDArray[np.int64] = positions[0][estimates >= lowest]
+                return near
+            if fetch >= most:
+                return None
+            fetch *= _WIDER
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="ragkit-memory")

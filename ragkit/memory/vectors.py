@@ -24,7 +24,7 @@ TOLERANCE = 1e-6
 _DEVIATIONS = 6.0
 _SKETCH_FROM_DIMENSION = 64  # below it the errors of codes are no sum of many terms
 _SCAN_BELOW = 8_192
-_FIRST_FETCH, _WIDER = 1_024, 8
+_FEW = 16  # the share of candidates, one in so many, from which on all vectors are compared
 _BLOCK = 16_384
 _MEND = "export what the memory holds, delete its folder and import it again"
 
@@ -73,7 +73,7 @@ class VectorFiles:
         codes = np.fromfile(self._codes, np.uint8, count * size) if count else np.empty(0, np.uint8)
         if len(codes) != count * size:
             raise InputError(f"{self._codes} is cut short; {_MEND}")
-        return self._sketcher.index(codes.reshape(count, size))
+        return SketchIndex(self._sketcher, codes.reshape(count, size))
 
     def remove(self) -> None:
         """Delete the files; who has them open keeps them."""
@@ -121,18 +121,9 @@ class VectorView:
 
     def _candidates(self, query: Vectors, tau: float) -> NDArray[np.int64] | None:
         """Return positions among which all matches are, by the codes; None where a scan is the shorter way."""
-        index = self._index
-        if index is None or len(self) < _SCAN_BELOW:
+        if self._index is None or len(self) < _SCAN_BELOW:
             return None
-        lowest = tau - TOLERANCE - _DEVIATIONS * index.deviation
-        fetch = _FIRST_FETCH
-        while fetch <= len(self) // _WIDER:
-            estimates, positions = index.nearest(query, fetch)
-            if estimates[-1] < lowest:
-                near: NDArray[np.int64] = positions[estimates >= lowest]
-                return near
-            fetch *= _WIDER
-        return None
+        return self._index.near(query, tau - TOLERANCE - _DEVIATIONS * self._index.deviation, len(self) // _FEW)
 
     def _scan(self, query: Vectors, tau: float) -> NDArray[np.int64]:
         found = [np.empty(0, np.int64)]

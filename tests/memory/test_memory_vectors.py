@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ragkit.memory import vectors as module
+from ragkit.memory import sketch
 from ragkit.memory.sketch import Sketcher
 from ragkit.memory.vectors import VectorFiles, VectorView
 
@@ -55,14 +55,24 @@ def test_codes_are_used_where_there_are_many_vectors(many, monkeypatch):
 
 def test_a_search_by_codes_is_widened_until_no_match_can_be_missing(many, monkeypatch):
     made, view = many
-    monkeypatch.setattr(module, "_FIRST_FETCH", 2)
-    fetched = []
-    nearest = type(view._index).nearest
-    monkeypatch.setattr(
-        type(view._index), "nearest", lambda index, query, k: fetched.append(k) or nearest(index, query, k)
-    )
-    assert view.match(made[0], 0.5)[0].tolist() == exhaustive(made, made[0], 0.5)
-    assert fetched[:2] == [2, 16]
+    monkeypatch.setattr(sketch, "_FIRST_FETCH", 2)
+    monkeypatch.setattr(VectorView, "_scan", lambda *_: pytest.fail("all vectors were compared"))
+    for query in made[::2000]:
+        assert view.match(query, 0.5)[0].tolist() == exhaustive(made, query, 0.5)
+
+
+def test_shards_are_searched_as_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(sketch, "SHARD", 5_000)
+    made = titles(20_000, 96)
+    files = VectorFiles(tmp_path, 0, 96)
+    files.write(0, made)
+    view = VectorView(files, 12_000)
+    view.grow(20_000)
+    assert len(view._index) == 20_000
+    assert len(view._index._shards) == 4
+    monkeypatch.setattr(VectorView, "_scan", lambda *_: pytest.fail("all vectors were compared"))
+    for query in made[::1000]:
+        assert view.match(query, 0.6)[0].tolist() == exhaustive(made, query, 0.6)
 
 
 def test_estimates_are_unbiased_and_as_exact_as_foreseen():
@@ -71,8 +81,8 @@ def test_estimates_are_unbiased_and_as_exact_as_foreseen():
     index = sketcher.index(sketcher.encode(made))
     errors = []
     for query in made[:50]:
-        estimates, positions = index.nearest(query, len(made))
-        errors.append(estimates - made[positions] @ query)
+        scores, positions = index.search(sketcher.rotate(query[None]), len(made))
+        errors.append(sketcher.cosines(scores[0]) - made[positions[0]] @ query)
     deviations = np.concatenate(errors) / sketcher.deviation
     assert abs(deviations.mean()) < 0.1
     assert 0.8 < deviations.std() < 1.2
