@@ -1,7 +1,9 @@
 """Models of all kinds. Importing this registers the providers and loads no model library."""
 
+from ragkit.models.langchain_compressors import LangChainCompressor
 from ragkit.models.langchain_embeddings import LangChainEncoder
 from ragkit.models.langchain_models import LangChainModel, OpenAIModel
+from ragkit.models.reward_model import TransformersRewardModel
 from ragkit.models.scripted import HashEncoder, OverlapReranker, ScriptedModel
 from ragkit.models.sentence_transformers_models import (
     CrossEncoderEntailment,
@@ -18,6 +20,7 @@ __all__ = [
     "CrossEncoderEntailment",
     "CrossEncoderReranker",
     "HashEncoder",
+    "LangChainCompressor",
     "LangChainEncoder",
     "LangChainModel",
     "OpenAIModel",
@@ -27,4 +30,5 @@ __all__ = [
     "SentenceTransformerMultiVectorEncoder",
     "SentenceTransformerSparseEncoder",
     "TransformersModel",
+    "TransformersRewardModel",
 ]

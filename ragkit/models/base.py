@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ragkit.engine.calls import Category, Reply, Resource
 from ragkit.engine.component import Component
+from ragkit.engine.state import Documents
 from ragkit.errors import InputError
 
 
@@ -234,6 +235,16 @@ class Reranker(Resource):
         return float((await self.call("score", {"query": query, "text": text})).value)
 
 
+class Compressor(Resource):
+    """Orders, drops or shortens the passages that were found for a query."""
+
+    category: ClassVar[Category] = "reranker"
+
+    @abstractmethod
+    async def compress(self, query: str, documents: Documents) -> Documents:
+        """Return the passages that are kept, best first, each with a score and perhaps with less text."""
+
+
 ENTAILMENT: tuple[str, str, str] = ("entailment", "neutral", "contradiction")
 
 
@@ -245,3 +256,13 @@ class EntailmentModel(Resource):
     async def entail(self, premise: str, hypothesis: str) -> Choice:
         """Return which of `ENTAILMENT` holds between a premise and a hypothesis, with log-probabilities."""
         return Choice(**(await self.call("entail", {"premise": premise, "hypothesis": hypothesis})).value)
+
+
+class RewardModel(Resource):
+    """Says how good a completion of a prompt is, as people's or a judge's preferences taught it."""
+
+    category: ClassVar[Category] = "reward"
+
+    async def grade(self, prompt: Prompt, completion: str) -> float:
+        """Return how good a completion is; higher is better, only differences mean something."""
+        return float((await self.call("grade", {"prompt": _json(prompt), "completion": completion})).value)

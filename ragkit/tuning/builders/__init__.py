@@ -1,7 +1,18 @@
 """Data builders that ragkit brings along; importing this package registers them."""
 
 from ragkit.tuning.builders.corpus_qa import CorpusQA
+from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder
+from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
+from ragkit.tuning.builders.rebel import RebelRows
 
-__all__ = ["CorpusQA", "RTuningBuilder", "ReaderBuilder"]
+__all__ = [
+    "CorpusQA",
+    "PaRagAnswers",
+    "PaRagPreferences",
+    "RTuningBuilder",
+    "ReaderBuilder",
+    "ReaderPromptsBuilder",
+    "RebelRows",
+]
