@@ -8,6 +8,7 @@ from ragkit.stages.compressor import RerankLangChain
 from ragkit.stages.context import ContextPack, ContextParents
 from ragkit.stages.hyde import RewriteHyde
 from ragkit.stages.listwise import RerankListwise
+from ragkit.stages.memory import MemoryRecall, MemoryStore, MemoryTrigger
 from ragkit.stages.mmr import RerankMMR
 from ragkit.stages.rebel import RerankRebel
 from ragkit.stages.reciprocal_fusion import RerankReciprocalFusion
@@ -28,6 +29,9 @@ __all__ = [
     "AnswerRecite",
     "ContextPack",
     "ContextParents",
+    "MemoryRecall",
+    "MemoryStore",
+    "MemoryTrigger",
     "RerankColbert",
     "RerankCrossEncoder",
     "RerankLangChain",

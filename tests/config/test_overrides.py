@@ -85,7 +85,7 @@ def test_without_an_equals_sign(override):
 def test_a_path_that_leads_nowhere():
     assert refusal("answer.raed.model=reader") == (
         "--set answer.raed.model=reader: 'answer.raed.model' names no section and no step, did you mean 'answer.read'? "
-        "(it starts with: name, models, index, run, retrieve.dense, wide, answer.read)"
+        "(it starts with: name, models, index, memory, run, retrieve.dense, wide, answer.read)"
     )
     assert "'limit' names no section and no step (" in refusal("limit=3")
 
