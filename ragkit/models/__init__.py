@@ -1,5 +1,6 @@
 """Models of all kinds. Importing this registers the providers and loads no model library."""
 
+from ragkit.models.langchain_compressors import LangChainCompressor
 from ragkit.models.langchain_embeddings import LangChainEncoder
 from ragkit.models.langchain_models import LangChainModel, OpenAIModel
 from ragkit.models.reward_model import TransformersRewardModel
@@ -19,6 +20,7 @@ __all__ = [
     "CrossEncoderEntailment",
     "CrossEncoderReranker",
     "HashEncoder",
+    "LangChainCompressor",
     "LangChainEncoder",
     "LangChainModel",
     "OpenAIModel",

@@ -5,6 +5,7 @@ from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
+from ragkit.tuning.builders.rebel import RebelRows
 
 __all__ = [
     "CorpusQA",
@@ -13,4 +14,5 @@ __all__ = [
     "RTuningBuilder",
     "ReaderBuilder",
     "ReaderPromptsBuilder",
+    "RebelRows",
 ]
