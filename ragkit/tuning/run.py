@@ -86,7 +86,7 @@ def prepare(recipe: Recipe, folder: Path, data: Path | None, on_progress: OnProg
         selected[f"{number}. {type(selector).__name__}"] = dict(chosen.reasons)
     if not rows:
         raise InputError(f"{recipe.file}: the data give no training rows{_reasons(selected)}")
-    validation = recipe.builder.build("validation", context)
+    validation = recipe.builder.build("validation", context) if recipe.training.watched else []
     digest = write_rows(folder / "rows.jsonl", rows)
     write_rows(folder / "validation.jsonl", validation)
     counts = {key: count_by(rows, key) for key in ("set", "kind") if any(key in row.origin for row in rows)}
