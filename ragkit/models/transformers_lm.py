@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from ragkit.engine.calls import Batching, Reply, Request
 from ragkit.engine.registry import models
-from ragkit.errors import InputError, RagkitError
+from ragkit.errors import InputError, RagkitError, ReplyError
 from ragkit.models.adapters import read_adapter
 from ragkit.models.base import LanguageModel
 from ragkit.models.choosing import score_choices
@@ -215,9 +215,10 @@ class TransformersModel(LanguageModel, LocalWeights):
             return row.error
         text = row.text(self._tokenizer.decode)
         if row.constraint is not None and not row.constraint.satisfied:
-            return RagkitError(
+            return ReplyError(
                 f"the text was cut after {len(row.tokens)} tokens, before it followed its schema or grammar: "
-                f"raise max_new_tokens ({row.max_new_tokens}); it began with {text[:80]!r}"
+                f"raise max_new_tokens ({row.max_new_tokens}); it began with {text[:80]!r}",
+                text,
             )
         value = {"text": text, "finish": row.finish, "logprob": row.logprob / len(row.tokens)}
         return Reply(value, len(row.prompt), len(row.tokens))

@@ -3,6 +3,7 @@
 from ragkit.stages.answer import AnswerRead
 from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.filter import FilterKnowledge
 from ragkit.stages.rerank import RerankCrossEncoder
 from ragkit.stages.retrieve import (
     RetrieveDense,
@@ -11,16 +12,19 @@ from ragkit.stages.retrieve import (
     RetrieveMultiVector,
     RetrieveSparse,
 )
+from ragkit.stages.rewrite import RewritePlus
 
 __all__ = [
     "AnswerClosedBook",
     "AnswerRead",
     "ContextPack",
     "ContextParents",
+    "FilterKnowledge",
     "RerankCrossEncoder",
     "RetrieveDense",
     "RetrieveHybrid",
     "RetrieveLearnedSparse",
     "RetrieveMultiVector",
     "RetrieveSparse",
+    "RewritePlus",
 ]

@@ -10,6 +10,7 @@ from ragkit.engine.stage import Stage, stage
 from ragkit.engine.state import Citation, Documents, Passage
 from ragkit.models.base import LanguageModel
 from ragkit.prompts import prompt_setting, render
+from ragkit.stages.wording import Wording, worded
 
 _MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 
@@ -33,17 +34,23 @@ class AnswerRead(Stage):
     contrast: bool = Field(
         False, description="give the model the prompt without passages too, for its guide with `prompt: contrast`"
     )
+    wording: Wording = Field("original", description="the question as it was asked, or as a rewriter clarified it")
 
     async def run(
-        self, question: str, documents: Documents, context: Documents | None = None
+        self,
+        question: str,
+        documents: Documents,
+        context: Documents | None = None,
+        questions: tuple[str, ...] | None = None,
     ) -> dict[str, str | float | tuple[Citation, ...] | None]:
         """Return the answer, its citations and its confidence."""
         passages = documents if context is None else context
         reply = ""
         confidence = None
         if passages:
-            prompt = render(self.prompt, question=question, passages=passages, abstain=self.abstain)
-            bare = render(self.prompt, question=question, passages=(), abstain=self.abstain) if self.contrast else None
+            asked = worded(question, questions, self.wording)
+            prompt = render(self.prompt, question=asked, passages=passages, abstain=self.abstain)
+            bare = render(self.prompt, question=asked, passages=(), abstain=self.abstain) if self.contrast else None
             # A text would go on with a further example after the answer; a chat model ends its turn itself.
             stop = ["\n"] if isinstance(prompt, str) else []
             generation = await self.model.generate(
