@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,15 @@ from ragkit.engine.calls import flag
 from ragkit.engine.stage import Stage, stage
 from ragkit.engine.state import Documents, Passage
 from ragkit.errors import BudgetExceededError, ReplyError
-from ragkit.models.base import ENTAILMENT, Choice, EntailmentModel, LanguageModel, Prompt
+from ragkit.models.base import (
+    ENTAILMENT,
+    Choice,
+    EntailmentModel,
+    JointEntailmentModel,
+    LanguageModel,
+    Premise,
+    Prompt,
+)
 from ragkit.prompts import prompt_setting, render
 from ragkit.stages.wording import Wording, worded
 
@@ -50,9 +59,10 @@ class Verdict:
 
 @stage("filter.knowledge", writes=("documents", "vars.verdicts"))
 class FilterKnowledge(Stage):
-    """Keep the passages that entail an answer to the question, judged one by one by natural language inference.
+    """Keep the passages that entail an answer to the question, by natural language inference.
 
-    Premise is a passage, hypothesis that it tells what the question asks. Neutral and contradicting passages are
+    Premise is a passage, hypothesis that it tells what the question asks. Passages are judged one by one, unless `nli`
+    is a model that judges them together (provider `evidence`). Neutral and contradicting passages are
     dropped; the order stays. The verdicts on all passages go to `vars.verdicts`, those on the kept ones also into their
     metadata (`nli_label`, `nli_probability`). A passage that cannot be judged harms no other: it has the label `error`
     and its question a flag, as has one of which no passage was kept.
@@ -90,7 +100,10 @@ class FilterKnowledge(Stage):
     ) -> dict[str, Any]:
         """Return the passages that are kept, and the verdicts on all."""
         asked = worded(question, questions, self.wording)
-        verdicts = await asyncio.gather(*(self._judge(asked, document) for document in documents))
+        if isinstance(self.nli, JointEntailmentModel) and documents:
+            verdicts = await self._judge_together(self.nli, asked, documents)
+        else:
+            verdicts = await asyncio.gather(*(self._judge(asked, document) for document in documents))
         judged = zip(documents, verdicts, strict=True)
         kept = tuple(_marked(document, verdict) for document, verdict in judged if self._keeps(verdict))
         if any(verdict.label == "error" for verdict in verdicts):
@@ -105,7 +118,8 @@ class FilterKnowledge(Stage):
     async def _judge(self, question: str, document: Passage) -> Verdict:
         try:
             if self.nli is not None:
-                return self._verdict(document, await self.nli.entail(premise_of(document, self.title), question))
+                premise = "\n".join(filter(None, self.premise(document)))
+                return self._verdict(document, await self.nli.entail(premise, question))
             assert self.model is not None  # noqa: S101 - the validator sees to it
             prompt = self.render(question, document)
             if self.mode != "choose":
@@ -117,15 +131,30 @@ class FilterKnowledge(Stage):
         except BudgetExceededError:
             raise
         except Exception as error:  # noqa: BLE001 - one passage must not end the question; it is recorded and flagged
-            return Verdict(document.id, "error", reason=f"{type(error).__name__}: {error}")
+            return _error(document, error)
+
+    async def _judge_together(
+        self, nli: JointEntailmentModel, question: str, documents: Documents
+    ) -> Sequence[Verdict]:
+        try:
+            choices = await nli.entail_each([self.premise(document) for document in documents], question)
+        except BudgetExceededError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as for a single passage
+            return [_error(document, error) for document in documents]
+        return [self._verdict(document, choice) for document, choice in zip(documents, choices, strict=True)]
+
+    def premise(self, document: Passage) -> Premise:
+        """Return what is judged of a passage: its text, and its title if it is known and wanted."""
+        return Premise(str(document.metadata.get("title") or "") if self.title else "", document.page_content)
 
     def render(self, question: str, document: Passage) -> Prompt:
         """Return the prompt about a passage; texts are quoted, so that none can end where it likes."""
-        title = document.metadata.get("title") if self.title else None
+        title, text = self.premise(document)
         return render(
             self.prompt,
-            premise=_quoted(document.page_content),
-            title=_quoted(str(title)) if title else "",
+            premise=_quoted(text),
+            title=_quoted(title) if title else "",
             question=_quoted(question),
             labels=list(ENTAILMENT),
             mode=self.mode,
@@ -178,15 +207,13 @@ def spelt_labels(prompt: Prompt) -> dict[str, str]:
     return {f" {label}" if isinstance(prompt, str) else label: label for label in ENTAILMENT}
 
 
-def premise_of(document: Passage, title: bool) -> str:
-    """Return the text of a passage, below its title if it is wanted and known."""
-    name = document.metadata.get("title") if title else None
-    return f"{name}\n{document.page_content}" if name else document.page_content
-
-
 def _likeliest_other(choice: Choice) -> str:
     """Return the likeliest label that is not entailment; neutral where only entailment was possible."""
     return max(ENTAILMENT[1:], key=lambda label: (choice.logprobs or {}).get(label, float("-inf")))
+
+
+def _error(document: Passage, error: Exception) -> Verdict:
+    return Verdict(document.id, "error", reason=f"{type(error).__name__}: {error}")
 
 
 def _marked(document: Passage, verdict: Verdict) -> Passage:
