@@ -169,7 +169,7 @@ def _alone(candidates: Candidates, vectors: Vectors, weights: WordWeights) -> ND
                 near[min(1, len(near) - 1)],
                 weights.sum(asked & held) / total,
                 shared / (weights.sum(name) or 1.0),
-                float(_names(candidates.question, premise)),
+                float(names_title(candidates.question, premise)),
                 shared / total,
             )
         )
@@ -194,7 +194,7 @@ def _together(
     held = [set(words(whole(premise))) for premise in premises]
     similar = np.stack([vectors(whole(premise)) for premise in premises])
     followed = _followed(candidates, similar, order, vectors, weights)
-    names = np.array([[i != j and _names(there.text, here) for j, there in enumerate(premises)]
+    names = np.array([[i != j and names_title(there.text, here) for j, there in enumerate(premises)]
                       for i, here in enumerate(premises)])  # fmt: skip
     rows = []
     for i in range(len(premises)):
@@ -241,7 +241,7 @@ def _name(premise: Premise) -> str:
     return _BRACKETS.sub("", premise.title).strip()
 
 
-def _names(text: str, premise: Premise) -> bool:
+def names_title(text: str, premise: Premise) -> bool:
     """Say whether a text holds the title of a passage as whole words, whatever the case."""
     name = _name(premise).lower()
     if len(name) < _SHORTEST_NAME:

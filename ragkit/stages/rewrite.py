@@ -6,8 +6,9 @@ from pydantic import Field, model_validator
 
 from ragkit.engine.calls import flag
 from ragkit.engine.stage import Stage, stage
+from ragkit.engine.state import Documents
 from ragkit.errors import ReplyError
-from ragkit.models.base import LanguageModel
+from ragkit.models.base import LanguageModel, Prompt
 from ragkit.prompts import prompt_setting, render
 from ragkit.stages.rewritten import GRAMMAR, Rewritten, distinct, read_rewritten, schema
 
@@ -20,7 +21,9 @@ class RewritePlus(Stage):
     """Turn a question into clarified questions (`vars.questions`) and several search queries (`queries`).
 
     Reading further results of one query soon brings nothing new; queries for different sides of a question do. The
-    retrieval stages search for each of `queries` and fuse the rankings. A reply that cannot be read counts as a
+    retrieval stages search for each of `queries` and fuse the rankings. The paper's rewriter sees the question alone;
+    with `passages` it stands after a first search and can ask for what that search turned up: a question of two hops
+    does not name the page of the second. A reply that cannot be read counts as a
     fallback: question and query are then the question itself, `vars.rewritten` is false and the question is flagged.
 
     Source: Shi et al. 2024 (ERM4), arXiv 2407.10670, the Query Rewriter+.
@@ -30,9 +33,10 @@ class RewritePlus(Stage):
     form: Literal["json", "text"] = Field(
         "json", description="json: an object under a schema, for prompted models | text: the form tuned models learn"
     )
-    prompt: Annotated[str, prompt_setting("question", "max_queries")] = Field(
+    prompt: Annotated[str, prompt_setting("question", "max_queries", "passages")] = Field(
         "rewrite.plus", description="packaged prompt, or path of a .jinja file; rewrite.plus.text with form: text"
     )
+    passages: int = Field(0, ge=0, description="show so many of the passages that an earlier search has found")
     max_queries: int = Field(5, ge=1, description="the most queries, the question's own included")
     keep_question: bool = Field(False, description="search for the question itself too, as the first query")
     grammar: bool = Field(False, description="hold a local model to the text form while it writes")
@@ -51,9 +55,9 @@ class RewritePlus(Stage):
             raise ValueError("grammar is of the form 'text'; a 'json' reply follows its schema anyway")
         return self
 
-    async def run(self, question: str) -> dict[str, Any]:
+    async def run(self, question: str, documents: Documents = ()) -> dict[str, Any]:
         """Return the queries, the clarified questions, and whether the question was rewritten."""
-        rewritten = await self._ask(question)
+        rewritten = await self._ask(self.render(question, documents))
         if rewritten is None:
             flag(FALLBACK)
         found = rewritten or Rewritten((question,), (question,))
@@ -64,8 +68,15 @@ class RewritePlus(Stage):
             "vars.rewritten": rewritten is not None,
         }
 
-    async def _ask(self, question: str) -> Rewritten | None:
-        prompt = render(self.prompt, question=question, max_queries=self.max_queries)
+    def render(self, question: str, documents: Documents) -> Prompt:
+        """Return the prompt about a question, with the first of the passages that were found."""
+        shown = [
+            {"title": str(document.metadata.get("title") or ""), "text": document.page_content}
+            for document in documents[: self.passages]
+        ]
+        return render(self.prompt, question=question, max_queries=self.max_queries, passages=shown)
+
+    async def _ask(self, prompt: Prompt) -> Rewritten | None:
         try:
             if self.form == "json":
                 generation = await self.model.generate(

@@ -1,14 +1,17 @@
 """Queries that a question suggests: names in it, the titles that it names, and the steps of its decomposition.
 
-Everything here can be known from the question alone. What only an earlier step tells (the director's name, where the
-question says `the director of`) would teach a rewriter to make things up.
+Everything here can be known from the question, or from passages that the rewriter is shown. What only an earlier step
+tells (the director's name, where the question says `the director of`) would teach a rewriter to make things up.
 """
 
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from ragkit.engine.state import Documents
 from ragkit.evaluation.questions import Question
+from ragkit.models.base import Premise
+from ragkit.models.evidence_features import names_title
 from ragkit.stages.rewritten import distinct
 
 _NAME = re.compile(
@@ -24,16 +27,19 @@ _ASKING = frozenset(
 _MOST_NAMES, _SHORTEST = 8, 3
 
 
-def candidates_of(question: Question, titles: Sequence[str]) -> tuple[str, ...]:
+def candidates_of(question: Question, titles: Sequence[str], shown: Documents = ()) -> tuple[str, ...]:
     """Return candidates for queries, each once.
 
     Args:
         question: with `decomposition` and `evidence_triples` among its further fields, where its set has them.
         titles: of its gold passages.
+        shown: passages that the rewriter sees; a title that one of them names can be asked for.
     """
     text = question.question
     names = _names(text)
     named = [kept for title in titles if (kept := _named(title, text))]
+    texts = [passage.page_content for passage in shown]
+    named += [title for title in titles if any(names_title(text, Premise(title, "")) for text in texts)]
     facts = [
         f"{subject} {relation}"
         for subject, relation, _ in _triples(question)

@@ -11,7 +11,6 @@ from ragkit.engine.registry import builders
 from ragkit.engine.state import Documents
 from ragkit.errors import InputError
 from ragkit.evaluation.questions import Question
-from ragkit.prompts import render
 from ragkit.stages.rewrite import RewritePlus
 from ragkit.stages.rewritten import Rewritten, distinct, write_rewritten
 from ragkit.tuning.builders.passages import Retrieval, is_gold, retrieval_of, stages_of
@@ -25,11 +24,21 @@ from ragkit.tuning.split import Part
 _DEEPER = 5
 """How much deeper than `k` rankings are looked at, so that it shows whether a query brings evidence nearer."""
 
+_MOST_CANDIDATES = 40
+
 
 class Chosen(NamedTuple):
-    """Queries for a question, with how well its gold evidence is found with them and with the question alone."""
+    """Queries for a question.
+
+    Attributes:
+        queries: the queries.
+        found: what a search for the question alone found.
+        value: how well the gold evidence is found with the queries.
+        alone: how well it is with the question alone.
+    """
 
     queries: tuple[str, ...]
+    found: Documents
     value: float
     alone: float
 
@@ -40,8 +49,9 @@ class RewriterRows(DataBuilder):
 
     The paper's pairs are of a strong chat model, cleaned by hand. Ours need no teacher: the questions are those of the
     set's decomposition, without what can only be known once the first is answered; the queries are drawn from the
-    question, its decomposition and the titles that it names, and of these those are taken, one after the other, that
-    bring the gold evidence furthest up in the fused ranking. Where none does, the best one stands alone.
+    question, its decomposition, and the titles of gold passages that the question or a shown passage names. Of these
+    those are taken, one after the other, that bring the gold evidence furthest up in the fused ranking. Where none
+    does, the best one stands alone.
 
     Source: Shi et al. 2024 (ERM4), arXiv 2407.10670, for what is learned; the choice by retrieval is ragkit's.
     """
@@ -76,7 +86,7 @@ class RewriterRows(DataBuilder):
             if outcome.error is not None:
                 continue
             chosen: Chosen = outcome.value
-            prompt = render(stage.prompt, question=question.question, max_queries=stage.max_queries)
+            prompt = stage.render(question.question, chosen.found)
             completion = write_rewritten(Rewritten(questions_of(question), chosen.queries))
             origin = {
                 "set": opened.name,
@@ -94,12 +104,12 @@ class RewriterRows(DataBuilder):
         self, stage: RewritePlus, retrieval: Retrieval, question: Question, titles: Sequence[str]
     ) -> Chosen:
         """Return the queries that bring the gold evidence of a question furthest up."""
-        candidates = distinct([question.question, *candidates_of(question, titles)], 100)
         deep = retrieval.model_copy(update={"k": _DEEPER * self.k})
+        own = await deep.run((question.question,))
+        alone = self.value(own, question)
+        candidates = distinct(candidates_of(question, titles, own[: stage.passages]), _MOST_CANDIDATES)
         found = await asyncio.gather(*(deep.run((query,)) for query in candidates))
         rankings = dict(zip(candidates, found, strict=True))
-        own = rankings.pop(question.question)
-        alone = self.value(own, question)
         fused = [own] if stage.keep_question else []
         room = stage.max_queries - len(fused)
         best, chosen = alone, list[str]()
@@ -114,7 +124,7 @@ class RewriterRows(DataBuilder):
             best = values[query]
             chosen.append(query)
             fused.append(rankings.pop(query))
-        return Chosen(tuple(chosen or [question.question]), best, alone)
+        return Chosen(tuple(chosen or [question.question]), own, best, alone)
 
     def value(self, ranking: Documents, question: Question) -> float:
         """Return how well a ranking serves: the gold passages among the first k, and a little for how high they are."""
