@@ -42,7 +42,7 @@ class SafeConsole(Console):
 output = SafeConsole(highlight=False)
 errors = SafeConsole(stderr=True, highlight=False)
 
-_SECONDS_BETWEEN_LINES = 15.0
+SECONDS_BETWEEN_LINES = 15.0
 
 
 class _ToConsole(logging.Handler):
@@ -106,7 +106,7 @@ class ProgressBars:
             return
         else:
             self._finished.add(step)
-        if done == total or now - last >= _SECONDS_BETWEEN_LINES:
+        if done == total or now - last >= SECONDS_BETWEEN_LINES:
             self._printed[step] = now
             errors.print(f"{step}: {done:,} of {total:,}", markup=False)
 

@@ -6,6 +6,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from ragkit.config.build import Builder
+from ragkit.config.choose import choose
 from ragkit.config.messages import show
 from ragkit.config.overrides import apply_overrides
 from ragkit.config.problems import ConfigError, Path
@@ -111,7 +112,7 @@ class _Loader:
             values = builder.mapping(settings, path, where)
             if values is None:
                 continue
-            cls = self._choose(registry.models, values, "provider", path, where)
+            cls = choose(builder, registry.models, values, "provider", path, where)
             if cls is not None:
                 rest = {key: value for key, value in values.items() if key != "provider"}
                 model = builder.component(cls, rest, path, where, besides=("provider",))
@@ -125,7 +126,7 @@ class _Loader:
         values = builder.mapping(data, ("index",), "index")
         if values is None:
             return None
-        cls = self._choose(registry.indexes, {"type": "local", **values}, "type", ("index",), "index")
+        cls = choose(builder, registry.indexes, {"type": "local", **values}, "type", ("index",), "index")
         if cls is None:
             return None
         rest = {key: value for key, value in values.items() if key != "type"}
@@ -148,26 +149,12 @@ class _Loader:
                 builder.complain(here, message, where, at_key=True)
                 continue
             values = builder.mapping(settings, here, where)
-            cls = None if values is None else self._choose(registry.judges, values, "type", here, where)
+            cls = None if values is None else choose(builder, registry.judges, values, "type", here, where)
             if cls is not None and values is not None:
                 rest = {key: value for key, value in values.items() if key != "type"}
                 built[name] = builder.component(cls, rest, here, where, besides=("type",))
         ready = {name: judge for name, judge in built.items() if judge is not None}
         return builder.component(RunSettings, data, ("run",), "run", judges=ready)
-
-    def _choose(self, known: registry.Registry, values: dict[str, Any], key: str, path: Path, where: str) -> Any:
-        """Return the class that a `provider` or `type` names, or complain."""
-        name = values.get(key)
-        choices = ", ".join(known)
-        if name is None:
-            self.builder.complain(path, f"missing key '{key}' (choose one of: {choices})", where, at_key=True)
-        elif not isinstance(name, str) or name not in known:
-            hint = did_you_mean(name, known) if isinstance(name, str) else ""
-            message = f"unknown {key} {show(name)}{hint} (choose one of: {choices})"
-            self.builder.complain((*path, key), message, where)
-        else:
-            return known[name]
-        return None
 
     def steps(self, data: Any, path: Path) -> tuple[Node, ...]:
         """Build a list of steps; a step that cannot be built is an `_Unbuilt` one, so that the rest is checked too."""

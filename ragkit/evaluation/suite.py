@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -15,12 +14,12 @@ from ragkit.config.source import Source, read_source
 from ragkit.documents import discover
 from ragkit.engine.calls import OnProgress
 from ragkit.engine.component import Component
-from ragkit.engine.nodes import Node, written_by
+from ragkit.engine.nodes import written_by
 from ragkit.errors import InputError
 from ragkit.evaluation.compare import Scores
-from ragkit.evaluation.datasets import load_questions
 from ragkit.evaluation.experiment import run_experiment
 from ragkit.evaluation.oracle import OracleMisfitError, chosen_steps
+from ragkit.evaluation.question_sets import QuestionSet, pipeline_over, ranking_only, set_folder, set_questions
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.table import Row, Table, make_row, with_differences
 from ragkit.evaluation.variants import folder_name, oracle_notes
@@ -28,23 +27,6 @@ from ragkit.pipeline import Pipeline
 from ragkit.settings import MetricName
 
 SECTIONS = ("name", "metrics", "limit", "pipelines", "oracles", "sets")
-
-
-class QuestionSet(Component):
-    """Questions and the documents that they are asked about."""
-
-    folder: str | None = Field(
-        None, description="where its files are; by default the folder of the set's name below --data"
-    )
-    documents: tuple[str, ...] = Field(min_length=1, description="files or globs of the corpus, in the folder")
-    questions: str | tuple[str, ...] = Field(
-        description="one file or several of the folder; `beir:`, `flashrag:` and `hf:` as in a pipeline"
-    )
-    task: Literal["answers", "ranking"] = Field(
-        "answers", description="what is judged; for a ranking, the steps after the retrieval are left out"
-    )
-    metrics: tuple[MetricName, ...] | None = Field(None, description="instead of the suite's")
-    limit: int | None = Field(None, ge=1, description="only the first so many questions")
 
 
 class SuiteSettings(Component):
@@ -179,24 +161,18 @@ def _pairs(
     notes: list[str],
 ) -> Iterator[_Pair]:
     for name, own in sets.items():
-        folder = _folder(name, own, data)
-        questions = _questions(name, own, folder)[: limit or own.limit or settings.limit]
+        folder = set_folder(name, own, data)
+        questions = set_questions(name, own, folder)[: limit or own.limit or settings.limit]
         discover(own.documents, folder)  # says now what is missing
         metrics = own.metrics or settings.metrics
         changes = [f"run.metrics={json.dumps(metrics)}"]
         for file in settings.pipelines:
-            plain = Pipeline.load(file, overrides)
-            if plain.index is not None:
-                documents = [f"index.documents={json.dumps(own.documents)}", f"index.base={json.dumps(str(folder))}"]
-                changed = [*changes, *documents]
-            else:
-                changed = changes
-            pipeline = Pipeline.load(file, [*overrides, *changed])
+            pipeline = pipeline_over(file, own, folder, [*overrides, *changes])
             if own.task == "ranking":
                 if "documents" not in written_by(pipeline.nodes):
                     notes.append(f"{name}: {pipeline.name} ranks nothing and was left out.")
                     continue
-                pipeline = _ranking_only(pipeline)
+                pipeline = ranking_only(pipeline)
             yield _Pair(name, pipeline.name, pipeline, questions)
 
 
@@ -220,41 +196,6 @@ def _misfit(pair: _Pair, oracle: str) -> OracleMisfitError | None:
     except OracleMisfitError as misfit:
         return misfit
     return None
-
-
-def _folder(name: str, own: QuestionSet, data: Path | None) -> Path:
-    if own.folder is not None:
-        folder = Path(own.folder)
-    elif data is not None:
-        folder = data / name
-    else:
-        raise InputError(f"set '{name}': say with --data which folder holds '{name}/', or give the set a 'folder'")
-    if not folder.is_dir():
-        raise InputError(f"set '{name}': there is no folder {folder}")
-    return folder
-
-
-def _questions(name: str, own: QuestionSet, folder: Path) -> list[Question]:
-    sources = (own.questions,) if isinstance(own.questions, str) else own.questions
-    questions = [question for source in sources for question in load_questions(_within(folder, source))]
-    if len({question.id for question in questions}) < len(questions):
-        raise InputError(f"set '{name}': a question id is in two of the files {', '.join(sources)}")
-    return questions
-
-
-def _within(folder: Path, source: str) -> str:
-    form, colon, place = source.partition(":")
-    if not colon:
-        return str(folder / source)
-    return source if form == "hf" else f"{form}:{folder / place}"
-
-
-def _ranking_only(pipeline: Pipeline) -> Pipeline:
-    """Return a pipeline up to the last step that writes `documents`."""
-    nodes: list[Node] = list(pipeline.nodes)
-    while "documents" not in nodes[-1].written():
-        nodes.pop()
-    return Pipeline(nodes, name=pipeline.name, models=pipeline.models, index=pipeline.index, run=pipeline.settings)
 
 
 def _run_set(

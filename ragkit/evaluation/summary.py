@@ -149,7 +149,7 @@ def summarise(
             questions=len(members),
             failures=sum(failed[member] for member in members),
             metrics={
-                name: _figure_of(wholes[name], [observed[name][member] for member in members])
+                name: figure_of(wholes[name], [observed[name][member] for member in members])
                 if name in wholes
                 else _estimate(figure, members)
                 for name, figure in measured.items()
@@ -181,7 +181,8 @@ def _estimate(figure: Figure, members: Sequence[int]) -> Estimate:
     return Estimate(mean(applicable), low, high, n=len(applicable), excluded=excluded, failures=failures)
 
 
-def _figure_of(metric: Whole, observed: Sequence[tuple[float, float] | None]) -> Estimate:
+def figure_of(metric: Whole, observed: Sequence[tuple[float, float] | None]) -> Estimate:
+    """Return a figure that is no mean, from what was observed of each question."""
     rows = _applicable(observed)
     value = metric.statistic(rows) if len(rows) else None
     low, high = (None, None) if value is None else bootstrap_statistic(rows, metric.statistic) or (None, None)

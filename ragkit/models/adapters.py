@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from ragkit.errors import InputError, did_you_mean
 from ragkit.models.embedded import PREFIX
+from ragkit.models.revisions import CARD
 
 WEIGHTS = "adapter_model.safetensors"
 SHIPPED = Path(__file__).parent.parent / "adapters"
@@ -87,17 +88,49 @@ def read_adapter(adapter: str) -> Adapter:
     return Adapter(adapter, folder, cast("Kind", kind), str(config.get("base_model_name_or_path") or ""))
 
 
-def check_base(adapter: Adapter, model: str) -> None:
-    """Compare the base that an adapter names with the model, where both are hub ids.
+def check_base(adapter: Adapter, model: str, weights: str) -> None:
+    """Compare what an adapter was trained on with the model.
 
-    Folders have other names on other machines; there `check_lora` and `read_soft_prompt` compare what has to fit.
+    The card that `ragkit tune` writes names exact weights; they are compared where both are named in the same way (as
+    packages, as files, as commits of a hub). Without a card, the name in the adapter's configuration is compared where
+    both are hub ids: folders have other names on other machines, there `check_lora` and `read_soft_prompt` compare
+    what has to fit.
+
+    Args:
+        adapter: the adapter.
+        model: the model's name.
+        weights: what names its exact weights; see `ragkit.models.embedded.identify`.
 
     Raises:
-        InputError: they are two different models.
+        InputError: they are two different models, or the card is damaged.
     """
+    trained = _weights_of_card(adapter)
+    if trained is not None and _way(trained) == _way(weights):
+        if trained != weights:
+            raise adapter.misfit(model, f"it was trained on the weights {trained}, these are {weights}")
+        return
     local = model.startswith(PREFIX) or Path(model).exists() or Path(adapter.trained_on).exists()
     if not local and _HUB_ID.fullmatch(adapter.trained_on) and adapter.trained_on != model:
         raise adapter.misfit(model, "it was trained on another model")
+
+
+def _weights_of_card(adapter: Adapter) -> str | None:
+    """Return what names the weights that an adapter's card says it was trained on; None without a card."""
+    path = adapter.folder / CARD
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["base"]["weights"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"adapter '{adapter.name}': {CARD} does not say what it was trained on ({type(error).__name__}: {error}); "
+            "remove the file to use the adapter without that check"
+        ) from None
+
+
+def _way(weights: str) -> str:
+    """Return the way in which weights are named: by their files, as a package, or by a hub's commit."""
+    return "files" if weights.startswith("sha256:") else "package" if "==" in weights else "commit"
 
 
 def check_lora(adapter: Adapter, modules: Mapping[str, Any], model: str) -> None:

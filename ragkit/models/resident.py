@@ -77,11 +77,13 @@ class ResidentBase:
 
     Attributes:
         name: the model's, for messages.
+        identity: what names the exact weights.
         lock: held by whoever switches adapters or runs the weights.
     """
 
-    def __init__(self, name: str, weights: Any) -> None:
+    def __init__(self, name: str, identity: str, weights: Any) -> None:
         self.name = name
+        self.identity = identity
         self.weights = weights
         self.lock = threading.RLock()
         self._peft: Any = None
@@ -98,7 +100,7 @@ class ResidentBase:
         if adapter is None:
             return Network(self, None, None)
         found = read_adapter(adapter)
-        check_base(found, self.name)
+        check_base(found, self.name, self.identity)
         if found.kind == "LORA":
             with self.lock:
                 return Network(self, self._lora(found), None)
@@ -135,7 +137,7 @@ class ResidentBase:
         """
         if adapter.kind != "LORA":
             raise adapter.misfit(self.name, "a soft prompt cannot be merged into weights; leave 'merge' out")
-        check_base(adapter, self.name)
+        check_base(adapter, self.name, self.identity)
         held = self._lora(adapter)
         self.switch(held)
         self.weights = self._peft.merge_and_unload()
@@ -219,11 +221,12 @@ def resident_base(model: str, revision: str | None, device: str, dtype: str, mer
         MissingPackageError: the embedded model's package, or peft, is not installed.
     """
     adapter = None if merged is None else read_adapter(merged)
-    key = (identify(model, revision), device, dtype, None if adapter is None else identify(str(adapter.folder)))
+    identity = identify(model, revision)
+    key = (identity, device, dtype, None if adapter is None else identify(str(adapter.folder)))
     with _LOADING:
         base = _BASES.get(key)
         if base is None:
-            base = ResidentBase(model, _load(model, revision, device, dtype))
+            base = ResidentBase(model, identity, _load(model, revision, device, dtype))
             if adapter is not None:
                 base.merge(adapter)
             _BASES[key] = base

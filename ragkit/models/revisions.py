@@ -10,12 +10,19 @@ from pathlib import Path
 from ragkit.errors import InputError
 from ragkit.paths import models_dir
 
+CARD = "ragkit_card.json"
+"""What `ragkit tune` writes beside weights about how they were made."""
+
+_ABOUT_WEIGHTS = {"README.md", CARD}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def folder_hash(folder: Path) -> str:
-    """Return a hash of the names, sizes and contents of all files below a folder, hidden ones left out.
+    """Return a hash of the names, sizes and contents of all files below a folder.
+
+    Hidden files are left out, and so is what is written about the weights (`README.md`, ragkit's card): a model does
+    not become another one when its evaluation is noted.
 
     A file's hash is kept beside the converted models and reused while the file's size and time of change are the same.
     """
@@ -24,7 +31,7 @@ def folder_hash(folder: Path) -> str:
     found: dict[str, list[int | str]] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        if any(part.startswith(".") for part in Path(name).parts):
+        if name in _ABOUT_WEIGHTS or any(part.startswith(".") for part in Path(name).parts):
             continue
         stat = path.stat()
         before = known.get(name)

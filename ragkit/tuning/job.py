@@ -39,6 +39,7 @@ class TrainingSettings(Component):
     weight_decay: float = Field(0.0, ge=0, description="AdamW's")
     max_length: int = Field(1024, ge=8, description="tokens of a row; longer rows are left out and counted")
     save_every: int = Field(50, ge=1, description="steps between checkpoints")
+    watched: int = Field(64, ge=0, description="validation rows whose loss is watched at each checkpoint")
     seed: int = Field(0, ge=0, description="of everything random")
 
 

@@ -1,6 +1,7 @@
 """Models on one base share its weights, and each answers as it would alone with its adapter."""
 
 import asyncio
+import json
 import shutil
 import threading
 import weakref
@@ -19,7 +20,7 @@ from ragkit.engine.stage import Stage, stage
 from ragkit.errors import InputError, MissingPackageError
 from ragkit.models import TransformersModel, adapters
 from ragkit.models.base import LanguageModel
-from ragkit.models.embedded import locate
+from ragkit.models.embedded import identify, locate
 from ragkit.settings import RunSettings
 
 PROMPTS = ["Where do rivers flow?", "Soil.", "Wheat is sown in autumn, and it is reaped in summer. " * 2 + "When?"]
@@ -279,10 +280,44 @@ def test_adapters_that_cannot_be_shared_are_refused(folders, declare, tmp_path, 
         assert reason in refusal(model)
     else:
         adapter = adapters.read_adapter(model.adapter)
-        adapters.check_base(adapter, model.model)
-        adapters.check_base(adapter, "some/other")
+        adapters.check_base(adapter, model.model, "sha256:0")
+        adapters.check_base(adapter, "some/other", "some/other@0")
         with pytest.raises(InputError, match=r"trained on 'some/other'.*'some/model'"):
-            adapters.check_base(adapter, "some/model")
+            adapters.check_base(adapter, "some/model", "some/model@0")
+
+
+@pytest.mark.parametrize(
+    ("trained", "given", "fits"),
+    [
+        ("sha256:1", "sha256:1", True),
+        ("sha256:1", "sha256:2", False),
+        ("llm==1.0", "llm==1.1", False),
+        ("some/model@aa", "some/model@bb", False),
+        ("sha256:1", "llm==1.0", True),  # the same weights may be named in two ways: their shapes decide
+    ],
+)
+def test_a_card_names_the_weights_that_an_adapter_belongs_to(folders, tmp_path, trained, given, fits):
+    adapter = adapters.read_adapter(broken(folders, tmp_path))
+    (adapter.folder / "ragkit_card.json").write_text(json.dumps({"base": {"weights": trained}}))
+    if fits:
+        adapters.check_base(adapter, "base", given)
+    else:
+        with pytest.raises(InputError, match=f"model 'base': it was trained on the weights {trained}, these are"):
+            adapters.check_base(adapter, "base", given)
+
+
+def test_an_adapter_with_the_card_of_other_weights_is_refused(folders, declare, tmp_path):
+    folder = broken(folders, tmp_path)
+    card = tmp_path / "broken" / "ragkit_card.json"
+    card.write_text(json.dumps({"base": {"weights": identify(str(folders["base"]))}}))
+    model = declare(adapter=folder)
+    before = model.fingerprint()
+    assert written(model, PROMPTS[:1])
+    card.write_text("{}")
+    assert model.fingerprint() == before  # what is said about weights is no part of them
+    assert "does not say what it was trained on (KeyError: 'base')" in refusal(declare(adapter=folder))
+    card.write_text(json.dumps({"base": {"weights": "sha256:other"}}))
+    assert "it was trained on the weights sha256:other" in refusal(declare(adapter=folder))
 
 
 def test_pickles_are_never_read(folders, declare, tmp_path):

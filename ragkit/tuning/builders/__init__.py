@@ -1,6 +1,7 @@
 """Data builders that ragkit brings along; importing this package registers them."""
 
 from ragkit.tuning.builders.knowledge_filter import EvidenceRows, KnowledgeFilterRows
+from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.rewriter import RewriterRows
 
-__all__ = ["EvidenceRows", "KnowledgeFilterRows", "RewriterRows"]
+__all__ = ["EvidenceRows", "KnowledgeFilterRows", "ReaderBuilder", "RewriterRows"]
