@@ -2,19 +2,19 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ragkit.engine.calls import Category
 from ragkit.engine.registry import objectives
 from ragkit.errors import InputError
 from ragkit.models.base import Premise
 from ragkit.models.evidence import EvidenceModel
 from ragkit.models.evidence_features import FEATURES, WordWeights, whole
 from ragkit.models.evidence_head import EvidenceHead
-from ragkit.models.local_weights import LocalWeights
 from ragkit.tuning.job import AdapterSettings, Objective, Trained, TrainingJob, TrainingStep
 from ragkit.tuning.rows import EvidenceRow, Row
 
@@ -32,17 +32,19 @@ class EvidenceObjective(Objective):
     """
 
     rows: ClassVar[type[Row]] = EvidenceRow
-    base: ClassVar[type[LocalWeights]] = EvidenceModel
+    trains: ClassVar[Category] = EvidenceModel.category
 
     hidden: tuple[int, ...] = Field((64, 32), min_length=1, description="units of the hidden layers")
     networks: int = Field(4, ge=1, description="how many are trained")
 
     def check(self, adapter: AdapterSettings) -> None:
-        if adapter != AdapterSettings(type="full"):
-            raise InputError("objective evidence trains a head of its own: write adapter: {type: full}")
+        if adapter.model_dump() != AdapterSettings().model_dump():
+            raise InputError("objective evidence trains a head of its own kind: leave the section 'adapter' out")
 
     def train(self, job: TrainingJob) -> Trained:
-        model = cast("EvidenceModel", job.model)
+        model = job.model
+        if not isinstance(model, EvidenceModel):
+            raise InputError(f"objective evidence trains models of provider 'evidence', not {type(model).__name__}")
         training, validation = _of_kind(job.rows), _of_kind(job.validation)
         words = WordWeights.of(whole(Premise(*p)) for p in dict.fromkeys(p for row in training for p in row.passages))
         with model.in_use("entail_each"):
