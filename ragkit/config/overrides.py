@@ -9,8 +9,11 @@ from ragkit.config.source import Source, read_source
 from ragkit.engine.controls import CONTROLS
 from ragkit.errors import InputError, did_you_mean
 
+SECTIONS = ("name", "models", "index", "run")
+"""Sections of a pipeline whose settings are named by their path; those of its steps are named by the step's id."""
 
-def apply_overrides(source: Source, overrides: Sequence[str]) -> None:
+
+def apply_overrides(source: Source, overrides: Sequence[str], sections: Sequence[str] = SECTIONS) -> None:
     """Change the data of a source in place.
 
     The path starts at a section (`run.limit=20`, `models.small.dtype=float32`) or at a step's id
@@ -29,12 +32,12 @@ def apply_overrides(source: Source, overrides: Sequence[str]) -> None:
             value = read_source(value_text, "value").data
         except ConfigError as error:
             raise InputError(f"--set {override}: {error.problems[0].message}") from None
-        for path in _find(source, path_text, override):
+        for path in _find(source, path_text, override, sections):
             _put(source.data, path, value, override)
             source.overrides[path] = override
 
 
-def _find(source: Source, path_text: str, override: str) -> list[Path]:
+def _find(source: Source, path_text: str, override: str, sections: Sequence[str]) -> list[Path]:
     steps = dict[str, list[Path]]()
     for name, path in _steps(source.data.get("pipeline"), ("pipeline",)):
         steps.setdefault(name, []).append(path)
@@ -43,7 +46,6 @@ def _find(source: Source, path_text: str, override: str) -> list[Path]:
         name = ".".join(parts[:length])
         if name in steps:
             return [(*path, *parts[length:]) for path in steps[name]]
-    sections = ("name", "models", "index", "run")
     if parts[0] in sections:
         return [tuple(parts)]
     if path_text in steps:

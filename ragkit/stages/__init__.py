@@ -1,6 +1,7 @@
 """Stages: one file per method. Importing this package registers them."""
 
 from ragkit.stages.answer import AnswerRead
+from ragkit.stages.certainty import AnswerCertainty
 from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.context import ContextPack, ContextParents
 from ragkit.stages.filter import FilterKnowledge
@@ -15,6 +16,7 @@ from ragkit.stages.retrieve import (
 from ragkit.stages.rewrite import RewritePlus
 
 __all__ = [
+    "AnswerCertainty",
     "AnswerClosedBook",
     "AnswerRead",
     "ContextPack",

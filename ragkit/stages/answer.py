@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ class AnswerRead(Stage):
 
     The model cites by number, `12 percent [2]`. If it cites none, the first passage that contains the
     answer word for word is cited. The reply in `abstain`, an empty reply, and having no
-    passages at all are abstentions: the answer is None and nothing is cited. `vars.confidence` is the
+    passages at all (unless `without_passages` is `ask`) are abstentions: the answer is None and nothing is cited. `vars.confidence` is the
     geometric mean of the probabilities of the reply's tokens, None where the model does not tell them.
     """
 
@@ -33,6 +33,9 @@ class AnswerRead(Stage):
     abstain: str = Field("unanswerable", min_length=1, description="the reply that counts as abstaining")
     contrast: bool = Field(
         False, description="give the model the prompt without passages too, for its guide with `prompt: contrast`"
+    )
+    without_passages: Literal["abstain", "ask"] = Field(
+        "abstain", description="what to do if there are no passages; a prompt has to be written for being asked"
     )
     wording: Wording = Field("original", description="the question as it was asked, or as a rewriter clarified it")
 
@@ -47,7 +50,7 @@ class AnswerRead(Stage):
         passages = documents if context is None else context
         reply = ""
         confidence = None
-        if passages:
+        if passages or self.without_passages == "ask":
             asked = worded(question, questions, self.wording)
             prompt = render(self.prompt, question=asked, passages=passages, abstain=self.abstain)
             bare = render(self.prompt, question=asked, passages=(), abstain=self.abstain) if self.contrast else None

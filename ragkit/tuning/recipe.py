@@ -1,5 +1,6 @@
 """Recipes: a YAML file that says what is tuned, on what data, how, and what the result has to prove."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -43,7 +44,7 @@ class Recipe:
         settings: its plain values.
         data: the file's content with all changes from outside, as plain data.
         pipeline: the pipeline, over the documents that its file names; sets bring their own.
-        model: the model that is tuned, without an adapter.
+        model: the model that is tuned, as it is when the training begins: with the adapter to start from, or none.
         sets: question sets by name.
         builder: makes the rows.
         selectors: choose among them, one after the other.
@@ -76,7 +77,7 @@ def load_recipe(path: FilePath, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: the YAML file. Paths inside it are relative to the current folder.
-        overrides: changes of the form `training.steps=100`.
+        overrides: changes of the form `training.steps=100`; those of no section of the recipe change the pipeline.
 
     Raises:
         ConfigError: with every problem of the file, or of the pipeline's.
@@ -89,14 +90,16 @@ def load_recipe(path: FilePath, overrides: Sequence[str] = ()) -> Recipe:
         raise InputError(f"{path}: no such file{did_you_mean(path.name, near)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-    apply_overrides(source, overrides)
-    return _Loader(path, source).load()
+    own = [override for override in overrides if override.partition("=")[0].partition(".")[0] in SECTIONS]
+    apply_overrides(source, own, SECTIONS)
+    return _Loader(path, source, [override for override in overrides if override not in own]).load()
 
 
 class _Loader:
-    def __init__(self, path: FilePath, source: Source) -> None:
+    def __init__(self, path: FilePath, source: Source, of_pipeline: list[str]) -> None:
         self.path = path
         self.source = source
+        self.of_pipeline = of_pipeline
         self.builder = Builder(source)
 
     def load(self) -> Recipe:
@@ -109,7 +112,8 @@ class _Loader:
         settings = builder.component(RecipeSettings, plain, (), "recipe")
         if settings is None:
             raise self._problems()
-        pipeline, model = self._pipeline(settings)
+        adapter = builder.component(AdapterSettings, data.get("adapter"), ("adapter",), "adapter")
+        pipeline, model = self._pipeline(settings, None if adapter is None else adapter.start)
         sets = {
             name: builder.component(QuestionSet, value, ("sets", name), f"sets.{name}")
             for name, value in (builder.mapping(data.get("sets"), ("sets",), "sets") or {}).items()
@@ -118,7 +122,6 @@ class _Loader:
             builder.complain(("sets",), "names no question set", at_key=True)
         rows, selectors = self._data(data.get("data"))
         objective = self._part(registry.objectives, data.get("objective"), "type", ("objective",), "objective")
-        adapter = builder.component(AdapterSettings, data.get("adapter"), ("adapter",), "adapter")
         training = builder.component(TrainingSettings, data.get("training"), ("training",), "training")
         gate = builder.component(GateSettings, data.get("gate"), ("gate",), "gate")
         if not builder.problems:
@@ -127,12 +130,15 @@ class _Loader:
             raise self._problems()
         return Recipe(
             self.path, settings, data, pipeline, model, sets, rows, selectors, objective, adapter, training, gate,
-            [f"models.{settings.model}.adapter=null"] if "adapter" in type(model).model_fields else [],
+            self.of_pipeline,
         )  # fmt: skip
 
-    def _pipeline(self, settings: RecipeSettings) -> tuple[Pipeline, Any]:
-        """Return the pipeline and the model to tune; the pipeline's models may be named in the recipe then."""
-        pipeline = Pipeline.load(settings.pipeline)
+    def _pipeline(self, settings: RecipeSettings, start: str | None) -> tuple[Pipeline, Any]:
+        """Return the pipeline with the model as it is when the training begins, and that model.
+
+        The pipeline's models may be named in the recipe then.
+        """
+        pipeline = Pipeline.load(settings.pipeline, self.of_pipeline)
         known = {name: model for name, model in pipeline.models.items() if model.category != "index"}
         self.builder.resources.update(pipeline.models)
         self.builder.declared |= pipeline.models.keys()
@@ -144,9 +150,9 @@ class _Loader:
         elif not isinstance(model, LocalWeights):
             message = f"'{settings.model}' is {type(model).__name__}, whose weights are not on this machine"
             self.builder.complain(("model",), message, "model")
-        elif getattr(model, "adapter", None) is not None:
-            pipeline = Pipeline.load(settings.pipeline, [f"models.{settings.model}.adapter=null"])
-            model = pipeline.models[settings.model]
+        elif getattr(model, "adapter", start) != start:
+            self.of_pipeline.append(f"models.{settings.model}.adapter={json.dumps(start)}")
+            return self._pipeline(settings, start)
         return pipeline, model
 
     def _data(self, data: Any) -> tuple[Any, list[Any]]:

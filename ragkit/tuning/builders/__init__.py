@@ -1,7 +1,8 @@
 """Data builders that ragkit brings along; importing this package registers them."""
 
 from ragkit.tuning.builders.knowledge_filter import EvidenceRows, KnowledgeFilterRows
+from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.rewriter import RewriterRows
 
-__all__ = ["EvidenceRows", "KnowledgeFilterRows", "ReaderBuilder", "RewriterRows"]
+__all__ = ["EvidenceRows", "KnowledgeFilterRows", "RTuningBuilder", "ReaderBuilder", "RewriterRows"]

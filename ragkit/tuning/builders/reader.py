@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import Field
@@ -78,6 +79,15 @@ def reader_of(pipeline: Pipeline, model: str) -> AnswerRead:
     raise InputError(f"the pipeline '{pipeline.name}' has no step answer.read with the model '{model}'")
 
 
+@dataclass(frozen=True, slots=True)
+class DrawnRow:
+    """A reader's row, and what it was made of: its question's passages, and those in the prompt."""
+
+    row: SftRow
+    reading: Reading
+    passages: Documents
+
+
 @builders.register("reader")
 class ReaderBuilder(DataBuilder):
     """Short cited answers from passages, as `answer.read` of the recipe's pipeline asks for them.
@@ -108,7 +118,8 @@ class ReaderBuilder(DataBuilder):
         random.Random(context.seed).shuffle(rows)  # noqa: S311 - not for secrets
         return rows
 
-    def _rows(self, name: str, reading: Reading, stage: AnswerRead, seed: int, copies: int) -> Iterator[SftRow]:
+    def draw(self, name: str, reading: Reading, stage: AnswerRead, seed: int, copies: int) -> Iterator["DrawnRow"]:
+        """Yield the rows of a question, each with passages of its own; none if its answers are too long."""
         question = reading.question
         answer = min(question.answers, key=lambda text: (abs(len(text.split()) - 2), len(text)))
         answer = question.answers[0] if len(question.answers[0].split()) <= self.answer_words else answer
@@ -123,7 +134,8 @@ class ReaderBuilder(DataBuilder):
             prompt = render(stage.prompt, question=question.question, passages=passages, abstain=stage.abstain)
             completion = stage.abstain if kind == ABSENT else cited(answer, passages, reading.gold)
             origin = {"set": name, "question": question.id, "kind": kind}
-            yield SftRow(prompt=prompt, completion=completion, origin=origin)
+            row = SftRow(prompt=prompt, completion=completion, origin=origin)
+            yield DrawnRow(row, reading, passages)
 
     def _passages(self, reading: Reading, kind: str, draw: random.Random) -> Documents:
         chosen = [] if kind == ABSENT else list(reading.gold)

@@ -46,6 +46,8 @@ class Sft(Objective):
 
     def train(self, job: TrainingJob) -> Trained:
         loaded = shared.load(job)
+        if self.half:
+            half_of_each_block(loaded.weights, job.training.seed)
         rows, left_out = tokenise(cast("Sequence[SftRow]", job.rows), loaded, job.training.max_length)
         watched, _ = tokenise(cast("Sequence[SftRow]", job.validation), loaded, job.training.max_length)
         steps = shared.step_count(len(rows), job.training)
@@ -68,10 +70,8 @@ class Sft(Objective):
             train_dataset=Dataset.from_list([rows[position] for position in order]),
             eval_dataset=Dataset.from_list(watched) if watched else None,
             processing_class=loaded.tokenizer.tokenizer,
-            peft_config=loaded.peft_config,
+            optimizers=shared.optimiser(loaded.weights, job.training),
         )
-        if self.half:
-            half_of_each_block(trainer.model, job.training.seed)
         return shared.run(trainer, job, rows=len(rows), rows_too_long=left_out)
 
 

@@ -91,7 +91,8 @@ def test_asft_at_the_start_is_dft_because_nothing_has_moved_yet(base, tmp_path):
     assert first["asft"] == pytest.approx(first["dft"], abs=1e-6)
 
 
-def test_a_killed_training_goes_on_to_the_same_bytes(base, tmp_path):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_killed_training_goes_on_to_the_same_bytes(base, tmp_path, dtype):
     class Killed(BaseException):
         pass
 
@@ -100,12 +101,13 @@ def test_a_killed_training_goes_on_to_the_same_bytes(base, tmp_path):
             raise Killed
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    Sft().train(job(base, whole))
+    model = TransformersModel(model=str(base), dtype=dtype, device="cpu")
+    Sft().train(job(base, whole, model=model))
     with pytest.raises(Killed):
-        Sft().train(job(base, killed, on_step=kill))
+        Sft().train(job(base, killed, on_step=kill, model=model))
     assert last_checkpoint(killed / "checkpoints").name == "checkpoint-4"
     (killed / "checkpoints" / "checkpoint-5").mkdir()  # one that was being written
-    Sft().train(job(base, killed, resume=True))
+    Sft().train(job(base, killed, resume=True, model=model))
     assert weights(killed) == weights(whole)
 
 
