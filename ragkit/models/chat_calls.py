@@ -119,7 +119,9 @@ class ChatCalls:
             correction = f"That does not serve: {problem[:300]}\nAnswer again, with the JSON alone."
             turns = [*turns, {"role": "assistant", "content": text}, {"role": "user", "content": correction}]
         cut = " (it was cut at max_new_tokens)" if _finish(asked[-1][1]) == "length" else ""
-        raise ReplyError(f"no JSON that follows the schema in {_ATTEMPTS} attempts{cut}: {problem}", str(asked[-1][1].text))
+        raise ReplyError(
+            f"no JSON that follows the schema in {_ATTEMPTS} attempts{cut}: {problem}", str(asked[-1][1].text)
+        )
 
     async def _ask_json(self, client: Any, turns: Sequence[Message], schema: dict[str, Any], stop: Any) -> Any:
         """Ask for JSON, with the server's own structured output where there is one."""

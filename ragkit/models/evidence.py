@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import Field, PrivateAttr
 from numpy.typing import NDArray
+from pydantic import Field, PrivateAttr
 
 from ragkit.engine.calls import Reply, Request
 from ragkit.engine.registry import models

@@ -1,14 +1,14 @@
 """What tells the evidence among the passages of a question: similarities, shared words, and links between passages.
 
-In a question of several hops only the first passage resembles the question. The next one is known by the first: it bears
-a title that the first one names, or resembles the question and the first one together. So passages are compared with
-each other, not only with the question.
+In a question of several hops only the first passage resembles the question. The next one is known by the first: it
+bears a title that the first one names, or resembles the question and the first one together. So passages are compared
+with each other, not only with the question.
 """
 
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +58,8 @@ _WORD = re.compile(r"\w+")
 _BRACKETS = re.compile(r"\s*\([^()]*\)$")
 _SHORTEST_NAME = 3
 _STOP_WORDS = frozenset(
-    "a an the of in on at is are was were be been do does did has have had which who whom whose what when where how and or "
-    "to by for from that this with it its as not no".split()
-)
+    ["a", "an", "the", "of", "in", "on", "at", "is", "are", "was", "were", "be", "been", "do", "does", "did", "has", "have", "had", "which", "who", "whom", "whose", "what", "when", "where", "why", "how", "and", "or", "to", "by", "for", "from", "that", "this", "with", "it", "its", "as", "not", "no"]
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

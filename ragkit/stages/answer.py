@@ -21,8 +21,9 @@ class AnswerRead(Stage):
 
     The model cites by number, `12 percent [2]`. If it cites none, the first passage that contains the
     answer word for word is cited. The reply in `abstain`, an empty reply, and having no
-    passages at all (unless `without_passages` is `ask`) are abstentions: the answer is None and nothing is cited. `vars.confidence` is the
-    geometric mean of the probabilities of the reply's tokens, None where the model does not tell them.
+    passages at all (unless `without_passages` is `ask`) are abstentions: the answer is None and nothing is cited.
+    `vars.confidence` is the geometric mean of the probabilities of the reply's tokens, None where the model does not
+    tell them.
     """
 
     model: LanguageModel

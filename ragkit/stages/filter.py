@@ -80,7 +80,10 @@ class FilterKnowledge(Stage):
         "filter.knowledge", description="packaged prompt, or path of a .jinja file"
     )
     threshold: float | None = Field(
-        None, ge=0, le=1, description="keep from this probability of entailment on; by default the likeliest label counts"
+        None,
+        ge=0,
+        le=1,
+        description="keep from this probability of entailment on; by default the likeliest label counts",
     )
     wording: Wording = Field("rewritten", description="the question as it was asked, or as a rewriter clarified it")
     title: bool = Field(False, description="show the title of a passage before its text")

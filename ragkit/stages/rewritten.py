@@ -17,7 +17,8 @@ ITEM: /[^*\n]+/
 """Lark grammar of what `write_rewritten` writes."""
 
 _HEADERS = re.compile(
-    r"^\W*(?:(?P<questions>(?:rewritten|clarified)[ _](?:questions?|input))|(?P<queries>(?:search )?quer(?:y|ies)))\W*?:",
+    r"^\W*(?:(?P<questions>(?:rewritten|clarified)[ _](?:questions?|input))|"
+    r"(?P<queries>(?:search )?quer(?:y|ies)))\W*?:",
     re.IGNORECASE | re.MULTILINE,
 )
 _BULLET = re.compile(r"^\s*(?:[-*•]\s+|\d{1,2}[.)]\s+)", re.MULTILINE)

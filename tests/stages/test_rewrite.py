@@ -107,7 +107,9 @@ def test_the_grammar_allows_what_is_written():
 def test_fallbacks_are_counted_and_every_query_is_searched(tmp_path):
     from ragkit.index import LocalIndex, SparseSettings
 
-    rows = [{"id": n, "text": t} for n, t in [("a", "Vell lighthouse builder"), ("b", "Vell lighthouse 1874"), ("c", "x")]]
+    rows = [
+        {"id": n, "text": t} for n, t in [("a", "Vell lighthouse builder"), ("b", "Vell lighthouse 1874"), ("c", "x")]
+    ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     index = LocalIndex(documents=("rows.jsonl",), base=tmp_path, path=tmp_path / "index", sparse=SparseSettings())
     model = ScriptedModel(rules=[{"contains": "good", "reply": FORMS["plain JSON"]}], default="garbage")

@@ -1,8 +1,8 @@
 """The answer metrics of ERM4's published code, kept as they are so that its tables can be compared with.
 
 They flatter. A gold answer counts as hit wherever its characters occur (`no` in `know`), precision and recall are of
-letters, and an answer that holds no gold one still earns for the letters that it shares with the word `None`. Use `hit`,
-`em` and `f1` for everything else.
+letters, and an answer that holds no gold one still earns for the letters that it shares with the word `None`. Use
+`hit`, `em` and `f1` for everything else.
 """
 
 import json

@@ -45,9 +45,9 @@ class _OfPools(DataBuilder):
 class KnowledgeFilterRows(_OfPools):
     """A prompt of the filter about a passage, with its label, for a language model.
 
-    Gold passages entail. The others of the question are neutral: they are about the same things, and do not serve. There
-    are as many of these as `negatives` says, half of them the likeliest found ones and the rest drawn at random, so that
-    labels are balanced. Nothing is labelled a contradiction: a passage cannot contradict a question, and the sets have
+    Gold passages entail. The others of the question are neutral: they are about the same things, and do not serve.
+    There are as many of these as `negatives` says, half of them the likeliest found ones and the rest drawn at random,
+    so that labels are balanced. Nothing is labelled a contradiction: a passage cannot contradict a question, and the sets have
     no answers that are disputed.
 
     Source: Shi et al. 2024 (ERM4), arXiv 2407.10670, tunes its filter on labels of which nothing more is published;
@@ -60,7 +60,11 @@ class KnowledgeFilterRows(_OfPools):
 
     def rows_of(self, pools: Sequence[Pool], name: str, stage: FilterKnowledge, seed: int) -> Sequence[Row]:
         question = pools[0].question
-        judged = {passage.id: (passage, gold) for pool in pools for passage, gold in zip(pool.passages, pool.gold)}
+        judged = {
+            passage.id: (passage, gold)
+            for pool in pools
+            for passage, gold in zip(pool.passages, pool.gold, strict=True)
+        }
         gold = [passage for passage, is_gold in judged.values() if is_gold]
         others = [passage for passage, is_gold in judged.values() if not is_gold]
         wanted = round(self.negatives * len(gold))

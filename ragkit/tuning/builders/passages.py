@@ -104,5 +104,3 @@ def draw(seed: int, *names: str) -> float:
 
 def _pool(question: Question, origin: str, passages: Sequence[Passage]) -> Pool:
     return Pool(question, origin, tuple(passages), tuple(is_gold(passage, question) for passage in passages))
-
-

@@ -1,4 +1,4 @@
-"""Training data for Query Rewriter+: the queries that find the gold evidence, chosen by the pipeline's own retrieval."""
+"""Training data for Query Rewriter+: queries that find the gold evidence, chosen by the pipeline's own retrieval."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,6 @@ from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.rows import Row, SftRow
 from ragkit.tuning.split import Part
-
 
 _DEEPER = 5
 """How much deeper than `k` rankings are looked at, so that it shows whether a query brings evidence nearer."""

@@ -1,7 +1,9 @@
 """Train the head of an evidence model."""
 
+import itertools
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +20,13 @@ from ragkit.models.evidence_head import EvidenceHead
 from ragkit.tuning.job import AdapterSettings, Objective, Trained, TrainingJob, TrainingStep
 from ragkit.tuning.rows import EvidenceRow, Row
 
+_FALLS: dict[str, Callable[[float], float]] = {
+    "linear": lambda share: 1 - share,
+    "cosine": lambda share: (1 + math.cos(math.pi * share)) / 2,
+    "constant": lambda share: 1.0,
+}
+"""How the learning rate falls with the share of the steps that is done."""
+
 Examples = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Features and labels of the passages of each question."""
 
@@ -27,8 +36,8 @@ class EvidenceObjective(Objective):
     """Binary cross-entropy of small networks over the features of passages; the encoder stays as it is.
 
     Several networks are trained side by side, from different starts on the same batches; their mean is steadier than
-    any of them. The figures tell the area under the ROC curve on the validation rows, and for some recalls of evidence the
-    threshold that keeps so much of it there, with the share of the other passages that it drops.
+    any of them. The figures tell the area under the ROC curve on the validation rows, and for some recalls of evidence
+    the threshold that keeps so much of it there, with the share of the other passages that it drops.
     """
 
     rows: ClassVar[type[Row]] = EvidenceRow
@@ -59,7 +68,9 @@ class EvidenceObjective(Objective):
         layers, loss, steps = self._optimise(job, scaled)
         head = EvidenceHead(model.encoder_id, words, mean, scale, layers)
         head.save(job.result)
-        return Trained(steps, {"loss": loss, "questions": len(training), "passages": len(every), **_judge(head, watched)})
+        return Trained(
+            steps, {"loss": loss, "questions": len(training), "passages": len(every), **_judge(head, watched)}
+        )
 
     def _optimise(
         self, job: TrainingJob, examples: Examples
@@ -70,21 +81,18 @@ class EvidenceObjective(Objective):
         settings = job.training
         generator = torch.Generator().manual_seed(settings.seed)
         sizes = (len(FEATURES), *self.hidden, 1)
-        layers = [_layer(self.networks, inputs, outputs, generator) for inputs, outputs in zip(sizes, sizes[1:])]
+        layers = [_layer(self.networks, inputs, outputs, generator) for inputs, outputs in itertools.pairwise(sizes)]
         tensors = [tensor for layer in layers for tensor in layer]
         optimiser = torch.optim.AdamW(tensors, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         data = [(torch.from_numpy(features), torch.from_numpy(labels)) for features, labels in examples]
         per_epoch = -(-len(data) // settings.batch_size)
         steps = settings.steps or max(1, round(settings.epochs * per_epoch))
         warm = max(1, round(settings.warmup * steps))
-        falls = {
-            "linear": lambda share: 1 - share,
-            "cosine": lambda share: (1 + np.cos(np.pi * share)) / 2,
-            "constant": lambda share: 1.0,
-        }[settings.schedule]
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: min(1.0, (step + 1) / warm) * float(falls(min(1.0, step / steps)))
-        )
+
+        def rate(step: int) -> float:
+            return min(1.0, (step + 1) / warm) * _FALLS[settings.schedule](min(1.0, step / steps))
+
+        schedule: Any = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
         started, value, order = time.perf_counter(), 0.0, torch.empty(0, dtype=torch.long)
         for step in range(1, steps + 1):
             if len(order) < settings.batch_size:
