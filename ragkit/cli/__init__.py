@@ -1,4 +1,4 @@
-"""The command line: `ragkit run`, `eval`, `compare`, `ask`, `index` and the others. One file per command."""
+"""The command line: `ragkit run`, `eval`, `tune`, `compare`, `ask`, `index` and the others. One file per command."""
 
 import sys
 from typing import Any
@@ -18,6 +18,7 @@ from ragkit.cli.reproduce import reproduce
 from ragkit.cli.run import run
 from ragkit.cli.schema import schema
 from ragkit.cli.trec import trec
+from ragkit.cli.tune import tune
 from ragkit.cli.validate import validate
 from ragkit.errors import InputError, MissingPackageError, RagkitError
 
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command("eval")(evaluate)
+app.command()(tune)
 app.command()(compare)
 app.command()(reproduce)
 app.command()(trec)

@@ -46,8 +46,15 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 class _ToConsole(logging.Handler):
+    """Prints what is logged; what says the same as the line before it (an index is up to date) is said once."""
+
+    _last = ""
+
     def emit(self, record: logging.LogRecord) -> None:
-        errors.print(self.format(record), markup=False, soft_wrap=True)
+        text = self.format(record)
+        if text != self._last:
+            self._last = text
+            errors.print(text, markup=False, soft_wrap=True)
 
 
 def show_log() -> None:

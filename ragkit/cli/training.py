@@ -28,7 +28,7 @@ class TrainingLine:
         )
         self._task: TaskID | None = None
         self._known: dict[str, float] = {}
-        self._printed: float | None = None
+        self._printed: tuple[int, float] | None = None
 
     def __call__(self, step: "TrainingStep") -> None:
         """Show a step."""
@@ -41,8 +41,10 @@ class TrainingLine:
             self._bar.update(self._task, completed=step.step, total=step.steps, told=told)
             return
         now = time.monotonic()
-        if self._printed is None or step.step >= step.steps or now - self._printed >= SECONDS_BETWEEN_LINES:
-            self._printed = now
+        number, then = self._printed or (-1, 0.0)
+        due = number < 0 or step.step == step.steps or now - then >= SECONDS_BETWEEN_LINES
+        if due and step.step != number:
+            self._printed = (step.step, now)
             errors.print(f"training: step {step.step:,} of {step.steps:,}, {told}", markup=False)
 
     def __enter__(self) -> Self:
@@ -75,4 +77,4 @@ def duration(seconds: float) -> str:
 
 
 def _figure(value: float) -> str:
-    return f"{value:.1e}" if 0 < abs(value) < 0.001 else f"{value:.3f}"
+    return f"{value:.1e}" if 0 < abs(value) < 0.01 else f"{value:.3f}"

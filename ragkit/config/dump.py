@@ -1,5 +1,6 @@
 """A pipeline to the data of its YAML file: the inverse of loading."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def to_data(pipeline: Pipeline, *, defaults: bool = False) -> dict[str, Any]:
 def to_yaml(pipeline: Pipeline, *, defaults: bool = False) -> str:
     """Return the pipeline as YAML text; see `to_data`."""
     return yaml.safe_dump(to_data(pipeline, defaults=defaults), sort_keys=False, allow_unicode=True, width=120)
+
+
+def settings_of(component: BaseModel, models: Mapping[str, Resource]) -> dict[str, Any]:
+    """Return every setting of a component that is no part of a pipeline but uses its models, as plain data."""
+    return _Writer({id(model): name for name, model in models.items()}, defaults=True).settings(component)
 
 
 class _Writer:

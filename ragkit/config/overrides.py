@@ -1,4 +1,4 @@
-"""`--set path.to.key=value`: change a pipeline from the command line."""
+"""`--set path.to.key=value`: change a pipeline, or another YAML file, from the command line."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,15 +9,19 @@ from ragkit.config.source import Source, read_source
 from ragkit.engine.controls import CONTROLS
 from ragkit.errors import InputError, did_you_mean
 
-SECTIONS = ("name", "models", "index", "run")
-"""Sections of a pipeline whose settings are named by their path; those of its steps are named by the step's id."""
+PIPELINE_SECTIONS = ("name", "models", "index", "run")
 
 
-def apply_overrides(source: Source, overrides: Sequence[str], sections: Sequence[str] = SECTIONS) -> None:
+def apply_overrides(source: Source, overrides: Sequence[str], sections: Sequence[str] = PIPELINE_SECTIONS) -> None:
     """Change the data of a source in place.
 
     The path starts at a section (`run.limit=20`, `models.small.dtype=float32`) or at a step's id
     (`answer.read.max_new_tokens=64`, which changes every step of that id). The value is read as YAML.
+
+    Args:
+        source: the file.
+        overrides: the changes.
+        sections: what paths can start with, beside the ids of steps.
 
     Raises:
         InputError: no `=`, or the path leads nowhere.

@@ -1,6 +1,7 @@
 """The JSON Schema of pipeline files, and the names of types as users read them."""
 
 import types
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
@@ -55,24 +56,17 @@ def pipeline_schema() -> dict[str, Any]:
         *judges.values(),
         RunSettings,
     ]
-    refs, definitions = models_json_schema(
-        [(cls, "validation") for cls in dict.fromkeys(classes)],
-        schema_generator=_Generator,
-        ref_template="#/$defs/{model}",
-    )
-    defs: dict[str, Any] = dict(definitions.get("$defs", {}))
+    schemas, defs = schemas_of(classes)
 
     def own(cls: type[Component], **more: Any) -> dict[str, Any]:
         """Return a class's schema with further properties."""
-        schema = dict(_resolve(refs[(cls, "validation")], defs))
-        schema["properties"] = more | schema.get("properties", {})
-        return schema
+        return schemas[cls] | {"properties": more | schemas[cls].get("properties", {})}
 
     run = own(RunSettings)
     run["properties"] = run["properties"] | {
         "judges": {
             "type": "object",
-            "additionalProperties": {"oneOf": [_tagged(own(cls), "type", name, True) for name, cls in judges.items()]},
+            "additionalProperties": {"oneOf": [tagged(own(cls), "type", name, True) for name, cls in judges.items()]},
         }
     }
     text = {"type": "string"}
@@ -100,15 +94,25 @@ def pipeline_schema() -> dict[str, Any]:
             "models": {
                 "type": "object",
                 "additionalProperties": {
-                    "oneOf": [_tagged(own(cls), "provider", name, True) for name, cls in providers.items()]
+                    "oneOf": [tagged(own(cls), "provider", name, True) for name, cls in providers.items()]
                 },
             },
-            "index": {"oneOf": [_tagged(own(cls), "type", name, name != "local") for name, cls in indexes.items()]},
+            "index": {"oneOf": [tagged(own(cls), "type", name, name != "local") for name, cls in indexes.items()]},
             "pipeline": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
             "run": run,
         },
         "$defs": defs,
     }
+
+
+def schemas_of(classes: Iterable[type[Component]]) -> tuple[dict[type[Component], dict[str, Any]], dict[str, Any]]:
+    """Return the schema of each class, and the definitions that they refer to as `#/$defs/...`."""
+    wanted = list(dict.fromkeys(classes))
+    refs, definitions = models_json_schema(
+        [(cls, "validation") for cls in wanted], schema_generator=_Generator, ref_template="#/$defs/{model}"
+    )
+    defs: dict[str, Any] = dict(definitions.get("$defs", {}))
+    return {cls: dict(_resolve(refs[(cls, "validation")], defs)) for cls in wanted}, defs
 
 
 def _resolve(schema: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +130,8 @@ def _optional_if_empty(schema: dict[str, Any]) -> dict[str, Any]:
     return schema if schema.get("required") else schema | {"type": ["object", "null"]}
 
 
-def _tagged(schema: dict[str, Any], key: str, name: str, required: bool) -> dict[str, Any]:
+def tagged(schema: dict[str, Any], key: str, name: str, required: bool) -> dict[str, Any]:
+    """Return the schema of a part that is told apart from others by the value of a key."""
     return schema | {
         "properties": {key: {"const": name}} | schema.get("properties", {}),
         "required": [*([key] if required else []), *schema.get("required", [])],

@@ -11,6 +11,7 @@ from typing import Any
 
 from ragkit.engine.run_folder import replace_file
 from ragkit.evaluation.table import show_interval, show_p, show_value
+from ragkit.models.adapters import adapter_folder
 from ragkit.models.embedded import PREFIX, identify
 from ragkit.models.local_weights import LocalWeights
 from ragkit.models.revisions import CARD
@@ -63,9 +64,10 @@ class Card:
         return "\n".join(_markdown(self, self.to_data()))
 
 
-def base_of(model: LocalWeights) -> dict[str, Any]:
-    """Return what a card says of the model that was trained."""
-    return {
+def base_of(model: LocalWeights, start: str | None = None) -> dict[str, Any]:
+    """Return what a card says of the model that was trained, and of the adapter that the training began with."""
+    began = {} if start is None else {"start": start, "start_weights": identify(str(adapter_folder(start)))}
+    return began | {
         "model": model.model,
         "revision": model.revision,
         "weights": identify(model.model, model.revision),

@@ -49,7 +49,8 @@ class Recipe:
         builder: makes the rows.
         selectors: choose among them, one after the other.
         objective: what is optimised.
-        overrides: changes of the pipeline's settings that every loading of it needs.
+        overrides: changes of the pipeline's settings that every loading of it needs: the model with the adapter that
+            the training begins with.
     """
 
     file: FilePath
@@ -125,7 +126,7 @@ class _Loader:
         training = builder.component(TrainingSettings, data.get("training"), ("training",), "training")
         gate = builder.component(GateSettings, data.get("gate"), ("gate",), "gate")
         if not builder.problems:
-            self._fit(rows, objective, adapter, model)
+            self._fit(rows, objective, adapter, model, gate, pipeline)
         if builder.problems:
             raise self._problems()
         return Recipe(
@@ -138,7 +139,12 @@ class _Loader:
 
         The pipeline's models may be named in the recipe then.
         """
-        pipeline = Pipeline.load(settings.pipeline, self.of_pipeline)
+        try:
+            pipeline = Pipeline.load(settings.pipeline, self.of_pipeline)
+        except InputError as error:
+            if isinstance(error, ConfigError) or not self.of_pipeline:
+                raise
+            raise InputError(f"{error}; a change of the recipe itself starts with: {', '.join(SECTIONS)}") from None
         known = {name: model for name, model in pipeline.models.items() if model.category != "index"}
         self.builder.resources.update(pipeline.models)
         self.builder.declared |= pipeline.models.keys()
@@ -150,8 +156,9 @@ class _Loader:
         elif not isinstance(model, LocalWeights):
             message = f"'{settings.model}' is {type(model).__name__}, whose weights are not on this machine"
             self.builder.complain(("model",), message, "model")
-        elif getattr(model, "adapter", start) != start:
-            self.of_pipeline.append(f"models.{settings.model}.adapter={json.dumps(start)}")
+        elif getattr(model, "adapter", start) != start or getattr(model, "merge", False):
+            unmerged = [f"models.{settings.model}.merge=false"] if "merge" in type(model).model_fields else []
+            self.of_pipeline += [f"models.{settings.model}.adapter={json.dumps(start)}", *unmerged]
             return self._pipeline(settings, start)
         return pipeline, model
 
@@ -180,8 +187,16 @@ class _Loader:
         rest = {name: value for name, value in values.items() if name not in (key, *besides)}
         return self.builder.component(cls, rest, path, where, besides=(key, *besides))
 
-    def _fit(self, rows: DataBuilder, objective: Objective, adapter: AdapterSettings, model: Any) -> None:
-        """See that builder, objective, adapter and model go together."""
+    def _fit(
+        self,
+        rows: DataBuilder,
+        objective: Objective,
+        adapter: AdapterSettings,
+        model: Any,
+        gate: GateSettings,
+        pipeline: Pipeline,
+    ) -> None:
+        """See that builder, objective, adapter, model, pipeline and gate go together."""
         if not issubclass(rows.makes, objective.rows):
             made, wanted = rows.makes.__name__, objective.rows.__name__
             self.builder.complain(
@@ -193,6 +208,11 @@ class _Loader:
             objective.check(adapter)
         except InputError as error:
             self.builder.complain(("objective",), str(error))
+        try:
+            for judged in (pipeline, *([Pipeline.load(gate.baseline)] if gate.baseline else [])):
+                gate.check(judged)
+        except InputError as error:
+            self.builder.complain(("gate",), str(error))
 
     def _problems(self) -> ConfigError:
         return ConfigError(str(self.path), self.builder.problems, self.source.text)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ragkit.config.dump import to_data
+from ragkit.config.dump import settings_of, to_data
 from ragkit.engine.calls import OnProgress
 from ragkit.engine.run_folder import replace_file
 from ragkit.errors import InputError
 from ragkit.models.secrets import mask_secrets
 from ragkit.tuning.card import Card, base_of, write_card
 from ragkit.tuning.data import BuildContext, OpenSet
+from ragkit.tuning.folder import GATE_RUNS, TuningFolder
 from ragkit.tuning.gate import GateResult, OnRun, run_gate
 from ragkit.tuning.job import OnStep, Trained, TrainingJob
 from ragkit.tuning.recipe import Recipe
@@ -129,12 +130,13 @@ def judge(
 ) -> GateResult:
     """Compare the trained model with its base on the test questions, and decide; see `ragkit.tuning.gate`."""
     name, result = recipe.settings.model, folder / "adapter"
-    key = "model" if recipe.adapter.type == "full" else "adapter"
+    stands_beside = recipe.adapter.type != "full" and "adapter" in type(recipe.model).model_fields
+    key = "adapter" if stands_beside else "model"
     tuned = openers(recipe, data, on_progress, changes=[f"models.{name}.{key}={json.dumps(str(result))}"])
     baseline = recipe.gate.baseline
     base = openers(recipe, data, on_progress, pipeline=baseline) if baseline else prepared.sets
     verdict = run_gate(
-        recipe.gate, base, tuned, model=name, out=folder / "gate", on_progress=on_progress, on_run=on_run
+        recipe.gate, base, tuned, model=name, out=folder / GATE_RUNS, on_progress=on_progress, on_run=on_run
     )
     replace_file(folder / "gate.json", verdict.to_json())
     return verdict
@@ -170,13 +172,26 @@ def tune(
         RagkitError: a model or an index cannot be opened.
         KeyboardInterrupt: the tuning was stopped; it goes on with `resume`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    prepared = prepare(recipe, folder, data, on_progress)
-    on_prepared(prepared)
-    trained = train(recipe, prepared, folder, resume=resume, on_step=on_step, on_progress=on_progress)
-    verdict = judge(recipe, prepared, folder, data, on_progress, on_run)
-    write_card(folder / "adapter", make_card(recipe, prepared, trained, verdict, command))
+    with TuningFolder(folder, lock_of(recipe), resume=resume) as kept:
+        prepared = prepare(recipe, folder, data, on_progress)
+        kept.keep_rows(prepared.sha256)
+        on_prepared(prepared)
+        trained = train(recipe, prepared, folder, resume=resume, on_step=on_step, on_progress=on_progress)
+        verdict = judge(recipe, prepared, folder, data, on_progress, on_run)
+        write_card(folder / "adapter", make_card(recipe, prepared, trained, verdict, command))
     return Tuning(folder, prepared, trained, verdict)
+
+
+def lock_of(recipe: Recipe) -> dict[str, Any]:
+    """Return everything that the result of a recipe depends on beside its rows, and the settings of its gate."""
+    plain = described(recipe)
+    gate = plain.pop("gate")
+    return {
+        "recipe": plain,
+        "pipeline": mask_secrets(to_data(recipe.pipeline, defaults=True)),
+        "base": base_of(recipe.model, recipe.adapter.start),
+        "gate": gate,
+    }
 
 
 def make_card(recipe: Recipe, prepared: Prepared, trained: Trained, verdict: GateResult, command: str) -> Card:
@@ -186,7 +201,7 @@ def make_card(recipe: Recipe, prepared: Prepared, trained: Trained, verdict: Gat
         command=command,
         recipe=described(recipe),
         pipeline=to_data(recipe.pipeline, defaults=True),
-        base=base_of(recipe.model),
+        base=base_of(recipe.model, recipe.adapter.start),
         data={"sha256": prepared.sha256, "rows": len(prepared.rows), **prepared.counts, "selected": prepared.selected},
         training={"steps": trained.steps, **trained.figures},
         gate=verdict,
@@ -195,14 +210,22 @@ def make_card(recipe: Recipe, prepared: Prepared, trained: Trained, verdict: Gat
 
 
 def described(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as plain data, every setting written out, secrets masked: what makes two tunings the same."""
+    """Return a recipe as plain data, every setting written out, secrets masked."""
+    models, given = recipe.pipeline.models, recipe.data
     parts = {
-        "adapter": recipe.adapter.model_dump(mode="json"),
-        "training": recipe.training.model_dump(mode="json"),
-        "gate": recipe.gate.model_dump(mode="json"),
-        "sets": {name: own.model_dump(mode="json") for name, own in recipe.sets.items()},
+        "name": recipe.name,
+        "sets": {name: settings_of(own, models) for name, own in recipe.sets.items()},
+        # What is given stands over what is resolved: it holds the `type` of parts inside parts.
+        "data": settings_of(recipe.builder, models) | given["data"],
+        "objective": settings_of(recipe.objective, models) | given["objective"],
+        "adapter": settings_of(recipe.adapter, models),
+        "training": settings_of(recipe.training, models),
+        "gate": settings_of(recipe.gate, models),
     }
-    plain: dict[str, Any] = mask_secrets({**recipe.data, "name": recipe.name, **parts})
+    if recipe.selectors:
+        chosen = zip(recipe.selectors, given["data"]["select"], strict=True)
+        parts["data"] = parts["data"] | {"select": [settings_of(one, models) | own for one, own in chosen]}
+    plain: dict[str, Any] = mask_secrets({**given, **parts})
     return plain
 
 

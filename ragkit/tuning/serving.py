@@ -4,6 +4,7 @@ Source: what makes tuned readers fail inside a pipeline, Barnett et al. 2024, Fi
 2406.11201.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
@@ -25,6 +26,7 @@ ASKED = 12
 Line = tuple[str, str]
 """The role of a chat's turn (empty for plain text) and a line of it, or the first word of one."""
 
+_NUMBER = re.compile(r"\d+")
 _OF_THE_FORM = 0.4
 _SELDOM = 0.05
 _BARE = 0.25
@@ -125,7 +127,7 @@ def check_prompts(rows: Sequence[Row], served: Sequence[Prompt]) -> list[str]:
 
 def _shares(prompts: Sequence[Prompt]) -> dict[Line, float]:
     """Return in what share of prompts each line, and each telling first word, stands."""
-    counts = Counter(line for prompt in prompts for line in set(_lines(prompt)))
+    counts = Counter(line for prompt in prompts for line in dict.fromkeys(_lines(prompt)))
     return {line: count / len(prompts) for line, count in counts.items()}
 
 
@@ -136,7 +138,7 @@ def _lines(prompt: Prompt) -> Iterator[Line]:
                 yield role, plain
                 first = plain.partition(" ")[0]
                 if not first.isalpha() and first != plain:
-                    yield role, first
+                    yield role, _NUMBER.sub("#", first)  # how many passages there are is no question of form
 
 
 def _turns(prompt: Prompt) -> Iterable[Line]:

@@ -14,7 +14,7 @@ from ragkit.config.schema import pipeline_schema
 from ragkit.errors import InputError
 
 HERE = Path(__file__).parent
-PIPELINES = sorted((HERE.parents[1] / "pipelines").rglob("*.yaml"))
+PIPELINES = [path for path in sorted((HERE.parents[1] / "pipelines").rglob("*.yaml")) if path.parent.name != "tuning"]
 
 BEYOND_A_SCHEMA = {
     "reads",  # what stages read and write

@@ -43,7 +43,10 @@ class AnswerSure(AnswerAsk):
 
 def questions(name, n=100):
     """Questions whose answers are their numbers."""
-    return [Question(f"{name}-{k}", f"{name} number {k}?", (f"answer {k}",), (f"about {name} number {k}?",)) for k in range(n)]
+    return [
+        Question(f"{name}-{k}", f"{name} number {k}?", (f"answer {k}",), (f"about {name} number {k}?",))
+        for k in range(n)
+    ]
 
 
 def model(right):

@@ -55,7 +55,9 @@ def test_a_better_model_is_promoted_on_test_questions_only(gate, tmp_path):
 def test_an_equal_model_is_not_promoted(gate):
     result = gate(HALF, model(lambda name, number: number % 2 == 0), {"a": 60})
     assert not result.promoted
-    assert result.reasons == [f"em stayed (95 % interval +0.000 to +0.000, n {result.pooled['em'].n}): not surely above 0"]
+    assert result.reasons == [
+        f"em stayed (95 % interval +0.000 to +0.000, n {result.pooled['em'].n}): not surely above 0"
+    ]
 
 
 def test_a_worse_model_is_not_promoted_and_its_losses_are_told(gate):
@@ -135,9 +137,7 @@ def test_a_judge_that_is_the_tuned_model_is_noted(tmp_path):
     result = run_gate(
         GateSettings(metric="em", forgetting=False), *map(both, readers), model="reader", out=tmp_path / "gate"
     )
-    assert result.notes == [
-        "the judge 'fine' asks the tuned model itself, so it is another one before and after"
-    ]
+    assert result.notes == ["the judge 'fine' asks the tuned model itself, so it is another one before and after"]
 
 
 def test_sets_without_test_questions(gate):

@@ -36,6 +36,11 @@ def test_a_share_of_rows_of_another_form_does_no_harm():
     assert check_prompts(rows(mixed), prompts(12)) == []
 
 
+def test_fewer_passages_are_no_other_form():
+    served = [[turn | {"content": turn["content"].replace("[2]", "[7]")} for turn in prompt] for prompt in prompts(12)]
+    assert check_prompts(rows(prompts(50)), served) == []
+
+
 def test_two_steps_with_one_model_are_two_forms():
     served = [*prompts(12), *prompts(12, head="Is the passage relevant?")]
     assert check_prompts(rows([*prompts(30), *prompts(30, head="Is the passage relevant?")]), served) == []
@@ -47,7 +52,7 @@ def test_two_steps_with_one_model_are_two_forms():
     ("other", "quoted"),
     [
         ({"head": "Answer."}, "these hold 'Read the passages.' in the turn of the system"),
-        ({"mark": "Passage {}:"}, "these hold '[1]' in the turn of the user and 1 more like it"),
+        ({"mark": "Passage {}:"}, "these hold '[#]' in the turn of the user"),
     ],
 )
 def test_another_form_is_named(other, quoted):
@@ -95,5 +100,7 @@ def test_the_pipelines_prompts_are_heard_without_asking_the_model():
 
 def test_a_prompt_cut_by_the_tokens_of_the_model_that_is_trained():
     reader = ScriptedModel(default="")
-    made = Pipeline([RetrieveEcho(), ContextPack(model=reader, tokens=3), AnswerRead(model=reader)], models={"r": reader})
+    made = Pipeline(
+        [RetrieveEcho(), ContextPack(model=reader, tokens=3), AnswerRead(model=reader)], models={"r": reader}
+    )
     assert serving_prompts(made, "r", questions("a", 3)) == []  # no passage fits, so nothing is asked

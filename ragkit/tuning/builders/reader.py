@@ -111,10 +111,9 @@ class ReaderBuilder(DataBuilder):
         rows: list[Row] = []
         for opened in context.sets(part):
             stage = reader_of(opened.pipeline, context.model)
+            copies = self.copies if part == "train" else 1
             for reading in readings(opened, context):
-                rows += self._rows(
-                    opened.name, reading, stage, context.seed, 1 if part == "validation" else self.copies
-                )
+                rows += [drawn.row for drawn in self.draw(opened.name, reading, stage, context.seed, copies)]
         random.Random(context.seed).shuffle(rows)  # noqa: S311 - not for secrets
         return rows
 

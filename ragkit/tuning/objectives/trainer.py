@@ -102,7 +102,7 @@ def _with_adapter(weights: Any, job: TrainingJob) -> Any:
     import peft
     import torch
 
-    settings, name = job.adapter, job.model.model
+    settings = job.adapter
     if settings.type == "full":
         if settings.start is not None:
             raise InputError("adapter: 'start' is for adapters; type full starts from the model itself")
@@ -118,7 +118,6 @@ def _with_adapter(weights: Any, job: TrainingJob) -> Any:
         config = peft.LoraConfig(
             r=settings.r, lora_alpha=settings.alpha or 2 * settings.r, target_modules=targets, task_type="CAUSAL_LM"
         )
-    config.base_model_name_or_path = name  # and not where the weights happen to lie on this machine
     return peft.get_peft_model(weights, config, autocast_adapter_dtype=False)
 
 
