@@ -57,9 +57,11 @@ FEATURES = (*ALONE, *TOGETHER, *(f"{name}, against the others" for name in (*ALO
 _WORD = re.compile(r"\w+")
 _BRACKETS = re.compile(r"\s*\([^()]*\)$")
 _SHORTEST_NAME = 3
-_STOP_WORDS = frozenset(
-    ["a", "an", "the", "of", "in", "on", "at", "is", "are", "was", "were", "be", "been", "do", "does", "did", "has", "have", "had", "which", "who", "whom", "whose", "what", "when", "where", "why", "how", "and", "or", "to", "by", "for", "from", "that", "this", "with", "it", "its", "as", "not", "no"]
-)  # fmt: skip
+_STOPPED = (
+    "a an the of in on at is are was were be been do does did has have had which who whom whose what when where why how "
+    "and or to by for from that this with it its as not no"
+)
+_STOP_WORDS = frozenset(_STOPPED.split())
 
 
 @dataclass(frozen=True, slots=True)

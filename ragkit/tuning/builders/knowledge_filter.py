@@ -47,8 +47,8 @@ class KnowledgeFilterRows(_OfPools):
 
     Gold passages entail. The others of the question are neutral: they are about the same things, and do not serve.
     There are as many of these as `negatives` says, half of them the likeliest found ones and the rest drawn at random,
-    so that labels are balanced. Nothing is labelled a contradiction: a passage cannot contradict a question, and the sets have
-    no answers that are disputed.
+    so that labels are balanced. Nothing is labelled a contradiction: a passage cannot contradict a question, and the
+    sets have no answers that are disputed.
 
     Source: Shi et al. 2024 (ERM4), arXiv 2407.10670, tunes its filter on labels of which nothing more is published;
     what entails, and the balance, are ragkit's.
