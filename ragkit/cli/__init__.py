@@ -13,6 +13,7 @@ from ragkit.cli.doctor import doctor
 from ragkit.cli.eval import evaluate
 from ragkit.cli.explain import explain
 from ragkit.cli.init import init
+from ragkit.cli.questions import questions
 from ragkit.cli.report import report
 from ragkit.cli.reproduce import reproduce
 from ragkit.cli.run import run
@@ -37,6 +38,7 @@ app.command()(tune)
 app.command()(compare)
 app.command()(reproduce)
 app.command()(trec)
+app.command()(questions)
 app.command()(ask)
 app.add_typer(index.app, name="index")
 app.command()(report)

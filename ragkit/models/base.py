@@ -133,6 +133,15 @@ class LanguageModel(Resource):
         args = self._prompt_args(prompt, contrast_prompt) | {"choices": list(choices)}
         return Choice(**(await self.call("choose", args)).value)
 
+    async def likelihood(self, prompt: Prompt, text: str) -> float:
+        """Return how probable a text is as the continuation of the prompt: the mean log-probability of its tokens.
+
+        Raises:
+            RagkitError: the model does not tell the probabilities of texts that it did not write.
+        """
+        args = self._prompt_args(prompt, None) | {"text": text}
+        return float((await self.call("likelihood", args)).value)
+
     def _prompt_args(self, prompt: Prompt, contrast_prompt: Prompt | None) -> dict[str, Any]:
         """Return the prompts of a call as JSON values."""
         args: dict[str, Any] = {"prompt": _json(prompt)}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -139,7 +139,7 @@ class TransformersModel(LanguageModel, LocalWeights):
                 request.payload = error
                 continue
             # Each choice of several tokens needs a copy of what the model remembers of the prompt.
-            texts = request.args.get("choices", ())
+            texts = [request.args["text"]] if request.op == "likelihood" else request.args.get("choices", ())
             further = request.args["max_new_tokens"] if request.op == "generate" else max(map(len, texts), default=0)
             request.size = sum(len(prompt) + further for prompt in request.payload) * max(1, len(texts))
 
@@ -165,7 +165,8 @@ class TransformersModel(LanguageModel, LocalWeights):
         import torch
 
         with torch.inference_mode():
-            return self._generate(batch) if op == "generate" else self._choose(batch)
+            answer = {"generate": self._generate, "choose": self._choose, "likelihood": self._likelihood}[op]
+            return answer(batch)
 
     def _generate(self, batch: Sequence[Request]) -> list[Reply | Exception]:
         prepared = [self._row(request) for request in batch]
@@ -224,10 +225,26 @@ class TransformersModel(LanguageModel, LocalWeights):
         return Reply(value, len(row.prompt), len(row.tokens))
 
     def _choose(self, batch: Sequence[Request]) -> list[Reply | Exception]:
+        return self._score(batch, [request.args["choices"] for request in batch], _choice)
+
+    def _likelihood(self, batch: Sequence[Request]) -> list[Reply | Exception]:
+        def mean(texts: list[str], scores: list[float], prompt_tokens: int) -> Reply | RagkitError:
+            tokens = len(self._tokenizer.encode_text(texts[0]))
+            return RagkitError(NOT_A_NUMBER) if math.isnan(scores[0]) else Reply(scores[0] / tokens, prompt_tokens)
+
+        return self._score(batch, [[request.args["text"]] for request in batch], mean)
+
+    def _score(
+        self,
+        batch: Sequence[Request],
+        texts: Sequence[list[str]],
+        reply: Callable[[list[str], list[float], int], Reply | RagkitError],
+    ) -> list[Reply | Exception]:
+        """Answer requests by the log-probabilities of texts as continuations of their prompts."""
         outcomes: dict[int, Reply | Exception] = {}
         asked: list[tuple[int, list[str], list[list[int]], list[list[int]]]] = []
-        for position, request in enumerate(batch):
-            labels, prompts = request.args["choices"], request.payload
+        for position, (request, labels) in enumerate(zip(batch, texts, strict=True)):
+            prompts = request.payload
             choices = [self._tokenizer.encode_text(label) for label in labels]
             if isinstance(prompts, RagkitError):
                 outcomes[position] = prompts
@@ -240,7 +257,7 @@ class TransformersModel(LanguageModel, LocalWeights):
         if asked:
             scores = score_choices(self._read([row[2] for row in asked]), [row[3] for row in asked], self._pad_id)
             for (position, labels, prompts, _), row_scores in zip(asked, scores, strict=True):
-                outcomes[position] = _choice(labels, row_scores, len(prompts[0]))
+                outcomes[position] = reply(labels, row_scores, len(prompts[0]))
         return [outcomes[position] for position in range(len(batch))]
 
     def _read(self, prompts: Sequence[list[list[int]]]) -> Reading:

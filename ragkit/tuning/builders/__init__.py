@@ -1,8 +1,9 @@
 """Data builders that ragkit brings along; importing this package registers them."""
 
+from ragkit.tuning.builders.corpus_qa import CorpusQA
 from ragkit.tuning.builders.knowledge_filter import EvidenceRows, KnowledgeFilterRows
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.rewriter import RewriterRows
 
-__all__ = ["EvidenceRows", "KnowledgeFilterRows", "RTuningBuilder", "ReaderBuilder", "RewriterRows"]
+__all__ = ["CorpusQA", "EvidenceRows", "KnowledgeFilterRows", "RTuningBuilder", "ReaderBuilder", "RewriterRows"]
