@@ -1,9 +1,9 @@
 """What is a Knowledge Filter worth? Its verdicts on passages of questions that no tuning has seen.
 
-For the test part of each question set, and for two kinds of lists, the passages that the set gives along with a question
-(gold ones and distractors; where it gives none, there is no such list) and those that the pipeline's own search finds:
-the area under the ROC curve of the probability of entailment, against that of the embedding cosine on the same
-passages, and the recall of gold passages with the share of the others that is dropped. The files are read from
+For the test part of each question set, and for two kinds of lists: the passages that the set gives along with a
+question (gold ones and distractors; where it gives none, there is no such list), and those that the pipeline's own
+search finds. Measured are the area under the ROC curve of the probability of entailment, against that of the embedding
+cosine on the same passages, and the recall of gold passages with the share of the others that is dropped. The files are read from
 --data DIR, a folder for each set. Intervals are percentile bootstraps over questions.
 """
 
@@ -28,6 +28,7 @@ from ragkit.tuning.objectives.evidence import roc_auc
 from ragkit.tuning.split import in_part
 
 SETS = ("hotpotqa", "musique", "2wikimultihopqa", "nq_open")
+PIPELINES = ("pipelines/erm4/evidence.yaml", "pipelines/erm4/labels.yaml")
 MINILM = "embedded:all-minilm-l6-v2"
 DRAWS = 2000
 
@@ -84,13 +85,13 @@ def figures(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def measure_set(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the figures of a set by kind of list."""
+def measure_set(file: str, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures of a pipeline's filter on a set, by kind of list."""
     folder = arguments.data / name
     corpus = [file for file in ("corpus.jsonl.gz", "corpus.extra.jsonl.gz") if (folder / file).is_file()]
     own = QuestionSet(documents=tuple(corpus), questions="queries.dev.jsonl.gz")
     questions = in_part(set_questions(name, own, folder), "test")[: arguments.limit]
-    with pipeline_over(arguments.pipeline, own, folder, arguments.set) as pipeline:
+    with pipeline_over(file, own, folder, arguments.set) as pipeline:
         pipeline.prepare()
         opened = TuningSet(name, pipeline, questions)
         (stage,) = stages_of(opened, FilterKnowledge)
@@ -113,32 +114,35 @@ def measure_set(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with a folder for each set")
-    parser.add_argument("--pipeline", default="pipelines/erm4/evidence.yaml", help="the pipeline with the filter")
+    parser.add_argument("--pipelines", nargs="*", default=PIPELINES, help="pipelines with a filter")
     parser.add_argument("--set", action="append", default=[], help="change of the pipeline, models.filter.adapter=DIR")
     parser.add_argument("--sets", nargs="*", default=SETS)
     parser.add_argument("--k", type=int, default=30, help="passages that are found for a question")
     parser.add_argument("--limit", type=int, default=None, help="test questions of each set")
-    parser.add_argument("--name", default="filters", help="of the result file: bench_<name>.json")
     arguments = parser.parse_args()
-    numbers = {name: measure_set(name, arguments) for name in arguments.sets}
-    rows: list[tuple[str, ...]] = [("set and list", "n", "AUC", "cosine", "recall", "dropped")]
-    for name, kinds in numbers.items():
-        for kind, found in kinds.items():
-            shown = [f"{found[key]['value']:.3f}" for key in ("auc", "cosine auc", "recall", "dropped")]
-            rows.append((f"{name}, {kind}", str(found["auc"]["n"]), *shown))
-    print(table(rows))
+    numbers = {
+        Path(file).stem: {name: measure_set(file, name, arguments) for name in arguments.sets}
+        for file in arguments.pipelines
+    }
+    rows: list[tuple[str, ...]] = [("filter, set and list", "n", "AUC", "cosine", "recall", "dropped")]
     targets = []
-    for name in ("hotpotqa", "musique"):
-        given = numbers.get(name, {}).get("given")
-        value = {key: given and given[key]["value"] for key in ("difference", "recall", "dropped", "auc")}
-        targets += [
-            Target(f"{name}: AUC above the cosine's", value["difference"], 0.05),
-            Target(f"{name}: AUC", value["auc"], 0.9),
-            Target(f"{name}: recall of gold passages", value["recall"], 0.9),
-            Target(f"{name}: other passages dropped", value["dropped"], 0.5),
-        ]
-    settings = {"pipeline": arguments.pipeline, "k": arguments.k, "part": "test"}
-    write_result(arguments.name, settings, numbers, targets, full=arguments.limit is None)
+    for label, sets in numbers.items():
+        for name, kinds in sets.items():
+            for kind, found in kinds.items():
+                shown = [f"{found[key]['value']:.3f}" for key in ("auc", "cosine auc", "recall", "dropped")]
+                rows.append((f"{label}, {name}, {kind}", str(found["auc"]["n"]), *shown))
+        for name in ("hotpotqa", "musique"):
+            if given := sets.get(name, {}).get("given"):
+                targets += [
+                    Target(f"{label}, {name}: AUC above the cosine's", given["difference"]["value"], 0.05),
+                    Target(f"{label}, {name}: AUC", given["auc"]["value"], 0.9),
+                    Target(f"{label}, {name}: recall of gold passages", given["recall"]["value"], 0.9),
+                    Target(f"{label}, {name}: other passages dropped", given["dropped"]["value"], 0.5),
+                ]
+    print(table(rows))
+    settings = {"pipelines": list(arguments.pipelines), "k": arguments.k, "part": "test"}
+    full = arguments.limit is None and tuple(arguments.sets) == SETS
+    write_result("filters", settings, numbers, targets, full=full)
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ _WORD = re.compile(r"\w+")
 _BRACKETS = re.compile(r"\s*\([^()]*\)$")
 _SHORTEST_NAME = 3
 _STOPPED = (
-    "a an the of in on at is are was were be been do does did has have had which who whom whose what when where why how "
-    "and or to by for from that this with it its as not no"
+    "a an the of in on at is are was were be been do does did has have had which who whom whose what when where why "
+    "how and or to by for from that this with it its as not no"
 )
 _STOP_WORDS = frozenset(_STOPPED.split())
 

@@ -21,8 +21,8 @@ _NAME = re.compile(
 _BRACKETS = re.compile(r"\s*\([^()]*\)$")
 _REFERENCE = re.compile(r"#(\d+)")
 _ASKS = (
-    "who whom whose what which when where why how is are was were do does did has have had can could in on at of by from "
-    "to for and or the a an if with"
+    "who whom whose what which when where why how is are was were do does did has have had can could in on at of by "
+    "from to for and or the a an if with"
 )
 _ASKING = frozenset(_ASKS.split())
 _MOST_NAMES, _SHORTEST = 8, 3
