@@ -3,8 +3,8 @@
 For the test part of each question set, and for two kinds of lists: the passages that the set gives along with a
 question (gold ones and distractors; where it gives none, there is no such list), and those that the pipeline's own
 search finds. Measured are the area under the ROC curve of the probability of entailment, against that of the embedding
-cosine on the same passages, and the recall of gold passages with the share of the others that is dropped. The files are read from
---data DIR, a folder for each set. Intervals are percentile bootstraps over questions.
+cosine on the same passages, and the recall of gold passages with the share of the others that is dropped. The files are
+read from --data DIR, a folder for each set. Intervals are percentile bootstraps over questions.
 """
 
 import argparse

@@ -15,6 +15,11 @@ FOLDER = Path(__file__).parents[2] / "pipelines" / "erm4"
 REWRITTEN = json.dumps({"rewritten_questions": ["Who built it?", "When?"], "queries": ["a", "b"]})
 
 
+@pytest.fixture(autouse=True)
+def no_answers_of_earlier_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 def passages(*texts):
     return tuple(Passage(id=text, page_content=text, metadata={"title": f"On {text}"}) for text in texts)
 

@@ -16,6 +16,11 @@ from ragkit.stages.filter import LABEL, PROBABILITY
 from ragkit.testing import check_stage
 
 
+@pytest.fixture(autouse=True)
+def no_answers_of_earlier_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 def passages(*texts, **metadata):
     return tuple(Passage(id=f"p{n}", page_content=text, metadata=metadata) for n, text in enumerate(texts, 1))
 

@@ -25,6 +25,11 @@ FORMS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_answers_of_earlier_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 def rewrite(reply, **settings):
     return asyncio.run(RewritePlus(model=ScriptedModel(default=reply), **settings).run("Who built the lighthouse?"))
 
