@@ -31,6 +31,8 @@ def test_a_run_from_questions_to_report(farm, ragkit):
             "max_new_tokens": 32,
             "abstain": "unanswerable",
             "contrast": False,
+            "without_passages": "abstain",
+            "wording": "original",
         }
     }
     for metric in ("em", "f1", "recall@2"):
