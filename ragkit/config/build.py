@@ -6,10 +6,13 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from ragkit.config.choose import choose
 from ragkit.config.messages import NAMES, explain, show
 from ragkit.config.problems import Path, Problem
 from ragkit.config.source import Source
 from ragkit.engine.calls import Resource
+from ragkit.engine.component import Kind
+from ragkit.engine.registry import Registry
 from ragkit.errors import did_you_mean
 
 
@@ -100,6 +103,8 @@ class Builder:
         for kind in kinds:
             if issubclass(kind, Resource) and (value is not None or types.NoneType not in kinds):
                 return self.resource(kind, value, path, where)
+            if issubclass(kind, Kind) and isinstance(value, dict):
+                return self._of_kind(kind.kinds, value, path, where)
             only = {*kinds, types.NoneType} == {kind, types.NoneType} and (value is not None or len(kinds) == 1)
             if issubclass(kind, BaseModel) and (only or isinstance(value, dict)):
                 return self.component(kind, value, path, where)
@@ -112,6 +117,14 @@ class Builder:
             self.complain(path, f"must be {wanted}, not {show(value)}", where)  # Python would take true for 1
             return None
         return value
+
+    def _of_kind(self, known: Registry, values: dict[str, Any], path: Path, where: str) -> Any:
+        """Build a component of the kind that its `type` names, or complain and return None."""
+        cls = choose(self, known, values, "type", path, where)
+        if cls is None:
+            return None
+        rest = {key: value for key, value in values.items() if key != "type"}
+        return self.component(cls, rest, path, where, besides=("type",))
 
     def resource(self, kind: type[Resource], name: Any, path: Path, where: str) -> Resource | None:
         """Return the model or index of a name, or complain."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from ragkit.engine import registry
 from ragkit.engine.calls import Resource
-from ragkit.engine.component import Component
+from ragkit.engine.component import Component, Kind
 from ragkit.engine.conditions import Test
 from ragkit.engine.nodes import Node, Step
 from ragkit.errors import InputError
@@ -71,6 +71,8 @@ class _Writer:
     def value(self, value: Any) -> Any:
         if isinstance(value, Resource) and id(value) in self.names:
             return self.names[id(value)]
+        if isinstance(value, Kind):
+            return {"type": _registered(value.kinds, value)} | self.settings(value)
         if isinstance(value, BaseModel):
             return self.settings(value)
         if isinstance(value, (list, tuple)):

@@ -12,6 +12,7 @@ NAMES: dict[Category, str] = {
     "encoder": "an encoder",
     "reranker": "a reranker",
     "nli": "an entailment model",
+    "reward": "a reward model",
     "index": "an index",
 }
 """What messages call the kinds of resources."""

@@ -1,7 +1,7 @@
 """The JSON Schema of pipeline files, and the names of types as users read them."""
 
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
@@ -9,7 +9,7 @@ from pydantic_core import core_schema
 
 from ragkit.engine import registry
 from ragkit.engine.calls import Resource
-from ragkit.engine.component import Component
+from ragkit.engine.component import Component, Kind
 from ragkit.engine.controls import CONTROLS
 from ragkit.engine.nodes import Node
 from ragkit.settings import RunSettings
@@ -24,6 +24,8 @@ class _Generator(GenerateJsonSchema):
             return {"type": "string", "description": f"name of a {cls.category} declared in this file"}
         if cls is Node:
             return {"$ref": "#/$defs/step"}
+        if issubclass(cls, Kind) and "kinds" in vars(cls):  # the base of all of them; the caller defines the choice
+            return {"$ref": f"#/$defs/{cls.kinds.kind}"}
         return super().model_schema(schema)
 
     def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:
@@ -144,7 +146,7 @@ def type_name(annotation: Any) -> str:
     if origin is Annotated:
         return type_name(arguments[0])
     if origin in (Union, types.UnionType):
-        return " or ".join(type_name(part) for part in arguments)
+        return " or ".join(type_name(part) for part in arguments if get_origin(part) is not Callable)
     if origin is Literal:
         return " | ".join(repr(choice) for choice in arguments)
     if origin in (list, tuple):
@@ -157,6 +159,8 @@ def type_name(annotation: Any) -> str:
         return f"name of a {annotation.category}"
     if isinstance(annotation, type) and issubclass(annotation, Node):
         return "step"
+    if isinstance(annotation, type) and issubclass(annotation, Kind):
+        return annotation.kinds.kind
     return {str: "text", int: "int", float: "float", bool: "bool"}.get(
         annotation, getattr(annotation, "__name__", str(annotation))
     )

@@ -3,6 +3,7 @@
 from ragkit.models.evidence import EvidenceModel
 from ragkit.models.langchain_embeddings import LangChainEncoder
 from ragkit.models.langchain_models import LangChainModel, OpenAIModel
+from ragkit.models.reward_model import TransformersRewardModel
 from ragkit.models.scripted import HashEncoder, OverlapReranker, ScriptedModel
 from ragkit.models.sentence_transformers_models import (
     CrossEncoderEntailment,
@@ -29,4 +30,5 @@ __all__ = [
     "SentenceTransformerMultiVectorEncoder",
     "SentenceTransformerSparseEncoder",
     "TransformersModel",
+    "TransformersRewardModel",
 ]

@@ -261,3 +261,13 @@ class JointEntailmentModel(EntailmentModel):
         """Return for each premise which of `ENTAILMENT` holds, with log-probabilities."""
         args = {"premises": [list(premise) for premise in premises], "hypothesis": hypothesis}
         return [Choice(**choice) for choice in (await self.call("entail_each", args)).value]
+
+
+class RewardModel(Resource):
+    """Says how good a completion of a prompt is, as people's or a judge's preferences taught it."""
+
+    category: ClassVar[Category] = "reward"
+
+    async def grade(self, prompt: Prompt, completion: str) -> float:
+        """Return how good a completion is; higher is better, only differences mean something."""
+        return float((await self.call("grade", {"prompt": _json(prompt), "completion": completion})).value)

@@ -5,6 +5,7 @@ from ragkit.stages.certainty import AnswerCertainty
 from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.context import ContextPack, ContextParents
 from ragkit.stages.filter import FilterKnowledge
+from ragkit.stages.recite import AnswerRecite
 from ragkit.stages.rerank import RerankCrossEncoder
 from ragkit.stages.retrieve import (
     RetrieveDense,
@@ -19,6 +20,7 @@ __all__ = [
     "AnswerCertainty",
     "AnswerClosedBook",
     "AnswerRead",
+    "AnswerRecite",
     "ContextPack",
     "ContextParents",
     "FilterKnowledge",

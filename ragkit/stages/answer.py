@@ -12,7 +12,7 @@ from ragkit.models.base import LanguageModel
 from ragkit.prompts import prompt_setting, render
 from ragkit.stages.wording import Wording, worded
 
-_MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
+MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 
 
 @stage("answer.read", writes=("answer", "citations", "vars.confidence"))
@@ -60,14 +60,33 @@ class AnswerRead(Stage):
             generation = await self.model.generate(
                 prompt, max_new_tokens=self.max_new_tokens, stop=stop, contrast_prompt=bare
             )
-            reply = generation.text.strip().partition("\n")[0]
+            reply = first_line(generation.text)
             confidence = None if generation.logprob is None else math.exp(generation.logprob)
-        answer, numbers = split_markers(reply, len(passages))
-        if not answer or _plain(answer) == _plain(self.abstain):
+        answer, numbers = read_reply(reply, len(passages), self.abstain)
+        if answer is None:
             return {"answer": None, "citations": (), "vars.confidence": confidence}
         cited = [passages[number - 1] for number in numbers]
         cited = cited or containing(answer, passages)[:1]
         return {"answer": answer, "citations": tuple(map(cite, cited)), "vars.confidence": confidence}
+
+
+def first_line(text: str) -> str:
+    """Return the part of a generated text that is the reply."""
+    return text.strip().partition("\n")[0]
+
+
+def read_reply(reply: str, passages: int, abstain: str) -> tuple[str | None, list[int]]:
+    """Return the answer of a reply, None if it abstains, and the numbers of the passages that it cites.
+
+    Args:
+        reply: what the model wrote.
+        passages: how many there were in the prompt.
+        abstain: the reply that counts as abstaining.
+    """
+    answer, numbers = split_markers(reply, passages)
+    if not answer or _plain(answer) == _plain(abstain):
+        return None, []
+    return answer, numbers
 
 
 def split_markers(reply: str, passages: int) -> tuple[str, list[int]]:
@@ -84,7 +103,7 @@ def split_markers(reply: str, passages: int) -> tuple[str, list[int]]:
         numbers.update(dict.fromkeys(found))
         return ""
 
-    return _MARKER.sub(take, reply).strip(), list(numbers)
+    return MARKER.sub(take, reply).strip(), list(numbers)
 
 
 def _plain(text: str) -> str:

@@ -237,8 +237,26 @@ def test_a_language_model_can_judge_entailment():
     rows = [cited("x", "a"), cited("x", "b")]
     found = run_judges({"c": CitationJudge(model=model)}, [question("1")] * 2, rows).figures
     assert found["c.recall"].values == [1, 0]
-    with pytest.raises(ValueError, match="either 'nli'"):
-        CitationJudge()
+    for settings in ({}, {"model": model, "containment": True}):
+        with pytest.raises(ValueError, match="name one of 'nli'"):
+            CitationJudge(**settings)
+
+
+def test_containment_asks_nobody():
+    def holding(text, *names):
+        documents = (
+            passage("a") | {"text": "Of soil: it is wet,"},
+            passage("b") | {"text": "14 percent."},
+            passage("c"),
+        )
+        citations = [{"passage": name, "source": name, "page": None} for name in names]
+        return prediction("1", text, documents, citations=citations)
+
+    rows = [holding("It is wet", "a"), holding("wet 14 percent", "a", "b"), holding("14 percent", "b", "c")]
+    rows += [holding("14 percent", "a"), holding("14 percent"), holding("et 14", "a", "b")]
+    found = run_judges({"c": CitationJudge(containment=True)}, [question("1")] * 6, rows).figures
+    assert found["c.recall"].values == [1, 1, 1, 0, 0, 0]
+    assert found["c.precision"].values == [1, 1, 0.5, 0, 0, 0]
 
 
 def test_pairwise_swaps_positions():

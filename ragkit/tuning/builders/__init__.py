@@ -2,8 +2,20 @@
 
 from ragkit.tuning.builders.corpus_qa import CorpusQA
 from ragkit.tuning.builders.knowledge_filter import EvidenceRows, KnowledgeFilterRows
+from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder
+from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
 from ragkit.tuning.builders.rewriter import RewriterRows
 
-__all__ = ["CorpusQA", "EvidenceRows", "KnowledgeFilterRows", "RTuningBuilder", "ReaderBuilder", "RewriterRows"]
+__all__ = [
+    "CorpusQA",
+    "EvidenceRows",
+    "KnowledgeFilterRows",
+    "PaRagAnswers",
+    "PaRagPreferences",
+    "RTuningBuilder",
+    "ReaderBuilder",
+    "ReaderPromptsBuilder",
+    "RewriterRows",
+]

@@ -61,7 +61,7 @@ class Sft(Objective):
             steps,
             max_length=None,
             dataset_kwargs={"skip_prepare_dataset": True},
-            **{"eval_strategy": "steps", "eval_steps": job.training.save_every} if watched else {},
+            **shared.watching(job, watched),
         )
         trainer = _trainer_class()(
             self,
