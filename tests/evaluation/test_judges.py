@@ -96,7 +96,7 @@ def test_replies_that_break_the_schema_are_failures_and_no_scores(reply):
     judging = run_judges({"j": RubricJudge(models=(model,))}, ASKED[:2], [good, bad])
     assert judging.figures["j"].values == [0.75, None]
     assert judging.figures["j"].failed == {1}
-    assert "RagkitError" in judging.rows[1]["failures"][""]
+    assert "ReplyError" in judging.rows[1]["failures"][""]
     estimate = summarise(ASKED[:2], [good, bad], [], figures=judging.figures).overall.metrics["j"]
     assert (estimate.value, estimate.n, estimate.excluded, estimate.failures) == (0.75, 1, 0, 1)
 
