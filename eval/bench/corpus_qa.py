@@ -7,7 +7,6 @@ documents that no training question is about.
 
 import argparse
 import tempfile
-import time
 from typing import Any
 
 from common import ROOT, table, write_result
@@ -19,13 +18,13 @@ PIPELINE = ROOT / "pipelines/tuning/corpus_qa/rag.yaml"
 DOCUMENTS = ("grain-storage.pdf", "seed-planting.pdf", "soil-testing-fertility.pdf", "crop-reference.pdf")
 
 
-def figures(made: Made, seconds: float) -> dict[str, Any]:
+def figures(made: Made) -> dict[str, Any]:
     """Return the report with some of the pairs to look at."""
     shown = [
         {"question": pair.question, "answer": pair.answer, "section": pair.section.id, "dropped": pair.dropped or None}
         for pair in made.pairs[:10]
     ]
-    return made.report.to_dict() | {"seconds": round(seconds, 1), "first_pairs": shown}
+    return made.report.to_dict() | {"first_pairs": shown}
 
 
 def _changes(folder: str) -> list[str]:
@@ -58,9 +57,8 @@ def main() -> None:
             cite=False,
         )
         for part in ("train", "test"):
-            begun = time.perf_counter()
             made = builder.make(pipeline, "reader", part, 0, lambda *_: None)
-            numbers[part] = figures(made, time.perf_counter() - begun)
+            numbers[part] = figures(made)
             means = {name: f"{estimate.value:.3f} ({estimate.n})" for name, estimate in made.report.all.items()}
             cells = [means.get(name, "-") for name in measures]
             counts = (made.report.documents, made.report.questions, made.report.kept)

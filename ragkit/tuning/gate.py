@@ -30,6 +30,7 @@ from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
 from ragkit.tuning.changes import Change, Pair, change_of_means, changes
 from ragkit.tuning.data import OpenSet
+from ragkit.tuning.forgetting import probe
 
 BASE, TUNED = "base", "tuned"
 LEVEL = 0.05
@@ -214,11 +215,6 @@ class _Runs:
 
     def _probe(self, side: str, model: LanguageModel, *, cached: bool) -> None:
         """Ask a language model what it could do before it was tuned."""
-        try:
-            from ragkit.tuning.forgetting import probe
-        except ImportError:
-            self.note("the forgetting probe is not part of this version, so nothing is said about it")
-            return
         self.on_run(f"forgetting probe: {side}")
         cache = CallCache(project_dir() / "calls.sqlite") if cached else None
         try:
