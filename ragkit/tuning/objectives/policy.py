@@ -14,7 +14,7 @@ from ragkit.engine.run_folder import replace_file
 from ragkit.engine.tasks import run_tasks
 from ragkit.errors import InputError, RagkitError
 from ragkit.models.transformers_lm import TransformersModel
-from ragkit.tuning.job import AdapterSettings, Objective, Trained, TrainingJob
+from ragkit.tuning.job import Objective, Trained, TrainingJob
 from ragkit.tuning.objectives import trainer as shared
 from ragkit.tuning.rewards import Audit, Reward, RewardFunction, audit_rewards
 from ragkit.tuning.rewards.reward import columns_of, score_all, unique_names, weight_of
@@ -42,10 +42,6 @@ class PolicyObjective(Objective):
     beta: float = Field(0.04, ge=0, description="weight of the divergence from the model as it was; 0: none")
     audit: int = Field(64, ge=0, description="prompts to audit the rewards with; 0: train whatever can be earned")
     abstain: str = Field("unanswerable", min_length=1, description="for the audit: the reply that counts as abstaining")
-
-    @override
-    def check(self, adapter: AdapterSettings) -> None:
-        shared.check_adapter(adapter)
 
     @override
     def train(self, job: TrainingJob) -> Trained:

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from ragkit.engine.registry import objectives
 from ragkit.errors import InputError
-from ragkit.tuning.job import AdapterSettings, Objective, Trained, TrainingJob
+from ragkit.tuning.job import Objective, Trained, TrainingJob
 from ragkit.tuning.objectives import trainer as shared
 from ragkit.tuning.rows import PreferenceRow, Row
 
@@ -49,10 +49,6 @@ class Dpo(Objective):
     )
 
     @override
-    def check(self, adapter: AdapterSettings) -> None:
-        shared.check_adapter(adapter)
-
-    @override
     def train(self, job: TrainingJob) -> Trained:
         return _train_kto(self, job) if self.loss == "kto" else _train_dpo(job, _DPO[self.loss], self.beta, self)
 
@@ -70,10 +66,6 @@ class Genarm(Objective):
     rows: ClassVar[type[Row]] = PreferenceRow
 
     beta: float = Field(0.05, gt=0, description="what a difference of log-probabilities counts")
-
-    @override
-    def check(self, adapter: AdapterSettings) -> None:
-        shared.check_adapter(adapter)
 
     @override
     def train(self, job: TrainingJob) -> Trained:

@@ -36,7 +36,6 @@ class Sft(Objective):
     half: bool = Field(False, description="train a random half of each block's weights (HFT)")
 
     def check(self, adapter: AdapterSettings) -> None:
-        shared.check_adapter(adapter)
         if self.half and adapter.type != "full":
             raise InputError(
                 f"objective: 'half' masks the model's own weights, which adapter type {adapter.type} freezes"

@@ -363,13 +363,3 @@ def _callback(job: TrainingJob) -> Any:
 
 def _numbers(row: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if isinstance(value, (int, float))}
-
-
-def check_adapter(adapter: AdapterSettings) -> None:
-    """Refuse adapter settings that cannot be trained, before anything is built.
-
-    Raises:
-        InputError: a start that is not there, or that goes with no other setting.
-    """
-    if adapter.start is not None:
-        adapter_folder(adapter.start)
