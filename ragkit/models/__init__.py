@@ -1,6 +1,7 @@
 """Models of all kinds. Importing this registers the providers and loads no model library."""
 
 from ragkit.models.evidence import EvidenceModel
+from ragkit.models.langchain_compressors import LangChainCompressor
 from ragkit.models.langchain_embeddings import LangChainEncoder
 from ragkit.models.langchain_models import LangChainModel, OpenAIModel
 from ragkit.models.reward_model import TransformersRewardModel
@@ -21,6 +22,7 @@ __all__ = [
     "CrossEncoderReranker",
     "EvidenceModel",
     "HashEncoder",
+    "LangChainCompressor",
     "LangChainEncoder",
     "LangChainModel",
     "OpenAIModel",

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ragkit.engine.calls import Category, Reply, Resource
 from ragkit.engine.component import Component
+from ragkit.engine.state import Documents
 from ragkit.errors import InputError
 
 
@@ -232,6 +233,16 @@ class Reranker(Resource):
     async def score(self, query: str, text: str) -> float:
         """Return the relevance of a text for a query; higher is better, the scale is the model's own."""
         return float((await self.call("score", {"query": query, "text": text})).value)
+
+
+class Compressor(Resource):
+    """Orders, drops or shortens the passages that were found for a query."""
+
+    category: ClassVar[Category] = "reranker"
+
+    @abstractmethod
+    async def compress(self, query: str, documents: Documents) -> Documents:
+        """Return the passages that are kept, best first, each with a score and perhaps with less text."""
 
 
 ENTAILMENT: tuple[str, str, str] = ("entailment", "neutral", "contradiction")

@@ -16,6 +16,7 @@ from ragkit.engine.calls import LocalResource, Reply
 from ragkit.errors import InputError
 from ragkit.evaluation.judges import (
     CitationJudge,
+    ContextPrecision,
     Judge,
     Judgement,
     PairwiseJudge,
@@ -378,3 +379,32 @@ def test_the_cache_answers_the_second_time(tmp_path):
     assert len(first.prompts) == 4
     assert second.prompts == []
     assert after.report["j"]["usage"]["cached"] == 4
+
+
+def test_context_precision():
+    rules = (Rule(contains='Passage: "text of b"', reply="false"),)
+    judge = ContextPrecision(model=ScriptedModel(rules=rules, default="true"))
+    row = prediction("1", "x", (passage("a"), passage("b"), passage("c")))
+    assert figures({"rp": judge}, [question("1")], [row])["rp"].values == [pytest.approx(2 / 3)]
+    rules = (Rule(contains='Passage: "text of b"', reply=graded("true")),)
+    written = ContextPrecision(model=ScriptedModel(rules=rules, default=graded("false")), mode="reply")
+    assert figures({"rp": written}, [question("1")], [row])["rp"].values == [pytest.approx(1 / 3)]
+
+
+def test_a_question_without_passages_has_found_nothing():
+    model = ScriptedModel(default="true")
+    asked = [question(str(n)) for n in range(3)]
+    rows = [prediction("0", "x", (passage("a"),)), prediction("1", None), prediction("2", None, error=FAILURE)]
+    found = figures({"rp": ContextPrecision(model=model)}, asked, rows)["rp"]
+    assert found.values == [1, 0, 0]
+    legacy = figures({"rp": ContextPrecision(model=model, empty="skip")}, asked, rows)["rp"]
+    assert legacy.values == [1, None, None]
+    assert model.batches == [1, 1]
+
+
+def test_answer_similarity_from_0_to_5():
+    rules = (Rule(contains='Answer to grade: "Paris"', reply=graded("5")),)
+    model = ScriptedModel(rules=rules, default=graded("2"))
+    judge = RubricJudge(models=(model,), prompt="judge.similarity", scale="0-5")
+    rows = [prediction(str(n), text) for n, text in enumerate(["Paris", "Rome", "Paris", None])]
+    assert figures({"as": judge}, ASKED, rows)["as"].values == [1.0, 0.4, 1.0, 0.0]

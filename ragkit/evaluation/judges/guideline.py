@@ -10,11 +10,11 @@ from pydantic import Field
 from ragkit.engine.registry import judges
 from ragkit.errors import RagkitError, ReplyError
 from ragkit.evaluation.judges.base import Judge, Judgement, NameOf, settled
-from ragkit.evaluation.judges.grading import Mode, ask, quoted, quoted_list
+from ragkit.evaluation.judges.grading import Mode, ask, quoted_list
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
 from ragkit.models.base import LanguageModel
-from ragkit.prompts import prompt_setting, render
+from ragkit.prompts import prompt_setting, quoted, render
 
 _GRADES = ("no", "yes")
 _CRITERION_CHARACTERS = 200

@@ -6,6 +6,7 @@ from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
+from ragkit.tuning.builders.rebel import RebelRows
 from ragkit.tuning.builders.rewriter import RewriterRows
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "RTuningBuilder",
     "ReaderBuilder",
     "ReaderPromptsBuilder",
+    "RebelRows",
     "RewriterRows",
 ]

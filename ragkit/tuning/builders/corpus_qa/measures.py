@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit.evaluation.judges.grading import Mode, ask, quoted, quoted_list
+from ragkit.evaluation.judges.grading import Mode, ask, quoted_list
 from ragkit.evaluation.metrics.answers import normalise
 from ragkit.models.base import LanguageModel
+from ragkit.prompts import quoted
 from ragkit.tuning.builders.corpus_qa.pairs import Pair
 
 QUESTION_GRADES = ("relevance", "global_relevance", "coverage", "fluency")

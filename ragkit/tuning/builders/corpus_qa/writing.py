@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragkit.evaluation.judges.grading import quoted
 from ragkit.models.base import LanguageModel, Prompt
 from ragkit.models.json_replies import check_json
-from ragkit.prompts import render
+from ragkit.prompts import quoted, render
 from ragkit.tuning.builders.corpus_qa.sections import Section
 
 _FACET = ".{0,40}"
