@@ -6,6 +6,7 @@ from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.colbert import RerankColbert
 from ragkit.stages.compressor import RerankLangChain
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.filter import FilterKnowledge
 from ragkit.stages.hyde import RewriteHyde
 from ragkit.stages.listwise import RerankListwise
 from ragkit.stages.memory import MemoryRecall, MemoryStore, MemoryTrigger
@@ -21,6 +22,7 @@ from ragkit.stages.retrieve import (
     RetrieveMultiVector,
     RetrieveSparse,
 )
+from ragkit.stages.rewrite import RewritePlus
 
 __all__ = [
     "AnswerCertainty",
@@ -29,6 +31,7 @@ __all__ = [
     "AnswerRecite",
     "ContextPack",
     "ContextParents",
+    "FilterKnowledge",
     "MemoryRecall",
     "MemoryStore",
     "MemoryTrigger",
@@ -45,4 +48,5 @@ __all__ = [
     "RetrieveMultiVector",
     "RetrieveSparse",
     "RewriteHyde",
+    "RewritePlus",
 ]
