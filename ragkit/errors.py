@@ -14,6 +14,18 @@ class InputError(RagkitError):
     """Something the user gave (file, key, value) is wrong; the CLI exits with status 2."""
 
 
+class ReplyError(RagkitError):
+    """A model's reply is not of the form that was asked for.
+
+    Attributes:
+        reply: what it replied, if it is known; a stage may still make something of it.
+    """
+
+    def __init__(self, message: str, reply: str = "") -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
 class MissingPackageError(RagkitError):
     """An optional package is not installed; the text holds the install command."""
 

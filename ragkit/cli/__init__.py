@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from ragkit.cli import index, stages
+from ragkit.cli import calibrate, index, memory, stages
 from ragkit.cli.ask import ask
 from ragkit.cli.compare import compare
 from ragkit.cli.console import errors, show_log
@@ -13,6 +13,7 @@ from ragkit.cli.doctor import doctor
 from ragkit.cli.eval import evaluate
 from ragkit.cli.explain import explain
 from ragkit.cli.init import init
+from ragkit.cli.questions import questions
 from ragkit.cli.report import report
 from ragkit.cli.reproduce import reproduce
 from ragkit.cli.run import run
@@ -37,8 +38,11 @@ app.command()(tune)
 app.command()(compare)
 app.command()(reproduce)
 app.command()(trec)
+app.command()(questions)
 app.command()(ask)
 app.add_typer(index.app, name="index")
+app.add_typer(memory.app, name="memory")
+app.add_typer(calibrate.app, name="calibrate")
 app.command()(report)
 app.command()(explain)
 app.command()(validate)

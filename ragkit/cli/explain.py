@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ragkit.evaluation.report.story import StepStory
 
 _EXCERPT = 200
+_LINES = 40
 
 
 def explain(
@@ -113,7 +114,10 @@ class _Teller:
         for query in step.queries or ():
             self._line(f"query: {query}")
         for name, text in step.wrote:
-            self._line(f"{name}: {self._short(text)}")
+            first, *others = text.splitlines()[:_LINES] or [""]
+            self._line(f"{name}: {self._short(first)}")
+            for line in others:
+                self._line(self._short(line), indent=4)
         for call in step.calls:
             if call.op in {"generate", "choose"}:
                 self._line(f"replied: {self._short(call.reply.strip()) or 'nothing'}")

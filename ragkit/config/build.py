@@ -6,18 +6,24 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from ragkit.config.choose import choose
 from ragkit.config.messages import NAMES, explain, show
 from ragkit.config.problems import Path, Problem
 from ragkit.config.source import Source
-from ragkit.engine.calls import Resource
+from ragkit.engine.calls import Category, Resource
+from ragkit.engine.component import Kind
+from ragkit.engine.registry import Registry
 from ragkit.errors import did_you_mean
+
+SINGLE: dict[Category, str] = {"index": "local", "memory": "reservoir"}
+"""What a pipeline has one of, in a section of its own, with the `type` that need not be given; no stage names it."""
 
 
 class Builder:
     """Builds components from one source and collects what is wrong with it.
 
     Attributes:
-        resources: models and the index by their name in the YAML, as far as they could be built.
+        resources: models, the index and the memory by their name in the YAML, as far as they could be built.
         declared: all names that the YAML declares, also those of models that could not be built.
         readable: whether the declared names are known, because the section `models` could be read.
     """
@@ -100,6 +106,8 @@ class Builder:
         for kind in kinds:
             if issubclass(kind, Resource) and (value is not None or types.NoneType not in kinds):
                 return self.resource(kind, value, path, where)
+            if issubclass(kind, Kind) and isinstance(value, dict):
+                return self._of_kind(kind.kinds, value, path, where)
             only = {*kinds, types.NoneType} == {kind, types.NoneType} and (value is not None or len(kinds) == 1)
             if issubclass(kind, BaseModel) and (only or isinstance(value, dict)):
                 return self.component(kind, value, path, where)
@@ -113,10 +121,19 @@ class Builder:
             return None
         return value
 
+    def _of_kind(self, known: Registry, values: dict[str, Any], path: Path, where: str) -> Any:
+        """Build a component of the kind that its `type` names, or complain and return None."""
+        cls = choose(self, known, values, "type", path, where)
+        if cls is None:
+            return None
+        rest = {key: value for key, value in values.items() if key != "type"}
+        return self.component(cls, rest, path, where, besides=("type",))
+
     def resource(self, kind: type[Resource], name: Any, path: Path, where: str) -> Resource | None:
         """Return the model or index of a name, or complain."""
-        if kind.category == "index" and name != "index":
-            self.complain(path, "a pipeline has one index, the section 'index'; leave this key out", where)
+        if kind.category in SINGLE and name != kind.category:
+            section = kind.category
+            self.complain(path, f"a pipeline has one {section}, the section '{section}'; leave this key out", where)
             return None
         if not isinstance(name, str):
             self.complain(path, f"must be the name of a model declared under 'models', not {show(name)}", where)
@@ -136,7 +153,7 @@ class Builder:
 
     def _may_be(self, kind: type[Resource], name: str) -> bool:
         """Say whether a declared name is a resource of a kind, or could not be built and may be one."""
-        return name != "index" and (name not in self.resources or isinstance(self.resources[name], kind))
+        return name not in SINGLE and (name not in self.resources or isinstance(self.resources[name], kind))
 
     def _explain(self, error: dict[str, Any], path: Path, where: str) -> None:
         """Turn one of pydantic's findings into a problem."""

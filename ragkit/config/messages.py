@@ -12,7 +12,9 @@ NAMES: dict[Category, str] = {
     "encoder": "an encoder",
     "reranker": "a reranker",
     "nli": "an entailment model",
+    "reward": "a reward model",
     "index": "an index",
+    "memory": "a memory",
 }
 """What messages call the kinds of resources."""
 

@@ -19,7 +19,7 @@ from pydantic import Field, PrivateAttr
 from ragkit.engine.component import Component
 from ragkit.errors import BudgetExceededError, InputError, MissingPackageError
 
-Category = Literal["model", "encoder", "reranker", "nli", "index"]
+Category = Literal["model", "encoder", "reranker", "nli", "reward", "index", "memory"]
 
 
 @dataclass(slots=True)
@@ -278,6 +278,7 @@ class QuestionContext:
     budget: Budget = field(default_factory=Budget)
     calls: list[CallRecord] = field(default_factory=list)
     refused: BudgetExceededError | None = None
+    flags: dict[str, None] = field(default_factory=dict)
 
     def exhausted(self, name: str, limit: float) -> BudgetExceededError:
         """Note that a budget is used up, so that the question ends even if a stage swallows the error."""
@@ -287,6 +288,17 @@ class QuestionContext:
 
 QUESTION: ContextVar[QuestionContext | None] = ContextVar("ragkit_question", default=None)
 STAGE: ContextVar[str] = ContextVar("ragkit_stage", default="")
+
+
+def flag(name: str) -> None:
+    """Mark the current question: a stage made do with less than it should have (`rewrite.plus:fallback`).
+
+    A run counts the questions of each flag and shows them. A flag is kept once per question; outside a run it is not
+    kept at all.
+    """
+    question = QUESTION.get()
+    if question is not None:
+        question.flags[name] = None
 
 
 def try_search() -> bool:

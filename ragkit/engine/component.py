@@ -1,8 +1,10 @@
 """What a YAML file can configure: typed, frozen, and strict about keys."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
+
+from ragkit.engine.registry import Registry
 
 
 class Component(BaseModel):
@@ -25,3 +27,13 @@ class Component(BaseModel):
 
     def __hash__(self) -> int:
         return id(self)
+
+
+class Kind(Component):
+    """Base of components of several kinds, which YAML files tell apart by the key `type`.
+
+    Attributes:
+        kinds: the registry of the kinds.
+    """
+
+    kinds: ClassVar[Registry]

@@ -1,7 +1,7 @@
 """The four control nodes: loop, branch, each and parallel."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -19,6 +19,7 @@ from ragkit.engine.nodes import (
     run_sequence,
     written_by,
 )
+from ragkit.engine.stage import Stage
 from ragkit.engine.state import LIST_FIELDS, Passage, State
 from ragkit.engine.trace import Trace
 from ragkit.errors import BudgetExceededError
@@ -204,6 +205,28 @@ def steps_of(nodes: Iterable[Node]) -> Iterator[Step]:
         else:
             for key in _SEQUENCES:
                 yield from steps_of(getattr(node, key, ()))
+
+
+def replace_stages(nodes: Iterable[Node], stages: Mapping[str, Stage]) -> tuple[Node, ...]:
+    """Return nodes with other stages in some steps, however deep they are.
+
+    Args:
+        nodes: as they are.
+        stages: the new stages by the ids of their steps.
+    """
+    return tuple(_with_stages(node, stages) for node in nodes)
+
+
+def _with_stages(node: Node, stages: Mapping[str, Stage]) -> Node:
+    if isinstance(node, Step):
+        return node.model_copy(update={"stage": stages[node.id]}) if node.id in stages else node
+
+    def inside(value: Any) -> Any:
+        if isinstance(value, tuple) and value and isinstance(value[0], Node):
+            return replace_stages(value, stages)
+        return {key: inside(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+    return node.model_copy(update={name: inside(getattr(node, name)) for name in type(node).model_fields})
 
 
 def _holds(condition: Condition, state: State, place: str) -> bool:

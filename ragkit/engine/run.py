@@ -31,7 +31,7 @@ class Prediction:
     Attributes:
         documents: the final ranking of passages.
         context: the passages that were in the reader's prompt, if a stage packed them; otherwise `documents`.
-        flags: `budget:<name>` when a budget ended the question.
+        flags: `budget:<name>` when a budget ended the question, and what stages marked it with.
         error: stage, type, message and traceback of the failure, if a stage failed.
     """
 
@@ -246,12 +246,11 @@ class _Run:
         trace = Trace(asked.id, time.perf_counter())
         context = QuestionContext(asked.id, order, budget=self.options.budget)
         QUESTION.set(context)
-        flags: tuple[str, ...] = ()
         error = None
         try:
             await run_sequence(self.nodes, state, trace)
         except BudgetExceededError as exceeded:
-            flags = (f"budget:{exceeded.name}",)
+            context.flags[f"budget:{exceeded.name}"] = None
         except StageError as failure:
             error = describe_failure(failure)
         except Exception as failure:  # noqa: BLE001 - a control node failed; the other questions go on
@@ -264,7 +263,7 @@ class _Run:
             context=state.vars.get("context", state.documents),
             citations=state.citations,
             usage=context.meter,
-            flags=flags,
+            flags=tuple(context.flags),
             error=error,
             vars=state.vars,
             trace=trace,

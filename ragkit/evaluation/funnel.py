@@ -264,7 +264,7 @@ def _prompt(
             return "failed"
         if not upstream:
             return "nothing is retrieved"
-        if not came(traveller) and traveller.prediction["flags"]:
+        if not came(traveller) and any(name.startswith("budget:") for name in traveller.prediction["flags"]):
             return "ended by a budget"
         return "left out of the prompt" if traveller.packed is not None else "not handed to the reader"
 

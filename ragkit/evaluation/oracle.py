@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
-from ragkit.engine.controls import steps_of
-from ragkit.engine.nodes import Node, Step
+from ragkit.engine.controls import replace_stages, steps_of
+from ragkit.engine.nodes import Step
 from ragkit.engine.stage import Stage, normalise_writes
 from ragkit.engine.state import Documents, Hit, Passage
 from ragkit.errors import InputError, did_you_mean
@@ -84,7 +84,7 @@ def with_oracle(pipeline: Pipeline, names: Sequence[str], questions: Sequence[Qu
             found = evidence.find(gold_ids)
     gold = {name: _Gold(question, found) for name, question in by_id.items()}
     swaps = {step.id: _perfect(step.stage, gold) for step in chosen}
-    nodes = [_swapped(node, swaps) for node in pipeline.nodes]
+    nodes = replace_stages(pipeline.nodes, swaps)
     swapped = Pipeline(nodes, name=pipeline.name, models=pipeline.models, index=pipeline.index, run=pipeline.settings)
     return Oracle(
         pipeline=swapped,
@@ -141,19 +141,6 @@ def _kind(stage: Stage) -> str | None:
         selects = "documents" in stage.reads and family != "retrieve"
         return ("rerank" if family == "rerank" else "filter") if selects else "retrieve"
     return "pack" if "vars.context" in stage.writes and "documents" in stage.reads else None
-
-
-def _swapped(node: Node, swaps: Mapping[str, Stage]) -> Node:
-    """Return a node with some of its stages replaced, however deep they are."""
-    if isinstance(node, Step):
-        return node.model_copy(update={"stage": swaps[node.id]}) if node.id in swaps else node
-
-    def inside(value: Any) -> Any:
-        if isinstance(value, tuple) and value and isinstance(value[0], Node):
-            return tuple(_swapped(item, swaps) for item in value)
-        return {key: inside(item) for key, item in value.items()} if isinstance(value, dict) else value
-
-    return node.model_copy(update={name: inside(getattr(node, name)) for name in type(node).model_fields})
 
 
 class _Gold:

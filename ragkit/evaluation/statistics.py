@@ -50,6 +50,15 @@ def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return float(interval.low), float(interval.high)
 
 
+def product(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    """Return mean and standard deviation of the product of two independent quantities, given theirs.
+
+    Source: Goodman 1960, On the Exact Variance of Products, doi 10.2307/2281592.
+    """
+    (x, dx), (y, dy) = a, b
+    return x * y, math.sqrt(dx**2 * dy**2 + x**2 * dy**2 + y**2 * dx**2)
+
+
 def bootstrap_statistic(
     observed: NDArray[np.float64], statistic: Callable[[NDArray[np.float64]], float | None]
 ) -> tuple[float, float] | None:

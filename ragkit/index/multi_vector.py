@@ -114,6 +114,17 @@ class MultiVectorIndex:
         return [best(row, k, floor=-np.inf) for row in scores]
 
 
+def max_sim(query: Vectors, passage: Vectors) -> float:
+    """Return the sum over the tokens of a query of the highest inner product with a token of a passage; 0 of none.
+
+    Raises:
+        RagkitError: the vectors have different dimensions.
+    """
+    if not len(passage) or not len(query):
+        return 0.0
+    return float(_products(passage, query).max(axis=0).sum())
+
+
 def _chosen(block: Block, chosen: NDArray[np.bool_]) -> tuple[Vectors, NDArray[np.int64]]:
     """Return the token vectors of some passages of a block in float32, and where each passage starts."""
     vectors = block.columns[_COLUMN]
@@ -126,6 +137,6 @@ def _chosen(block: Block, chosen: NDArray[np.bool_]) -> tuple[Vectors, NDArray[n
 def _products(vectors: Vectors, query: Vectors) -> Vectors:
     if query.ndim != 2 or query.shape[1] != vectors.shape[1]:
         raise RagkitError(
-            f"the query's vectors have shape {query.shape}, those of the index {vectors.shape[1]} dimensions"
+            f"the query's vectors have shape {query.shape}, those of passages {vectors.shape[1]} dimensions"
         )
     return vectors @ query.T

@@ -1,7 +1,10 @@
 """Models of all kinds. Importing this registers the providers and loads no model library."""
 
+from ragkit.models.evidence import EvidenceModel
+from ragkit.models.langchain_compressors import LangChainCompressor
 from ragkit.models.langchain_embeddings import LangChainEncoder
 from ragkit.models.langchain_models import LangChainModel, OpenAIModel
+from ragkit.models.reward_model import TransformersRewardModel
 from ragkit.models.scripted import HashEncoder, OverlapReranker, ScriptedModel
 from ragkit.models.sentence_transformers_models import (
     CrossEncoderEntailment,
@@ -17,7 +20,9 @@ from ragkit.models.transformers_lm import TransformersModel
 __all__ = [
     "CrossEncoderEntailment",
     "CrossEncoderReranker",
+    "EvidenceModel",
     "HashEncoder",
+    "LangChainCompressor",
     "LangChainEncoder",
     "LangChainModel",
     "OpenAIModel",
@@ -27,4 +32,5 @@ __all__ = [
     "SentenceTransformerMultiVectorEncoder",
     "SentenceTransformerSparseEncoder",
     "TransformersModel",
+    "TransformersRewardModel",
 ]

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ragkit.engine.calls import Category, Reply, Resource
 from ragkit.engine.component import Component
+from ragkit.engine.state import Documents
 from ragkit.errors import InputError
 
 
@@ -133,6 +134,15 @@ class LanguageModel(Resource):
         args = self._prompt_args(prompt, contrast_prompt) | {"choices": list(choices)}
         return Choice(**(await self.call("choose", args)).value)
 
+    async def likelihood(self, prompt: Prompt, text: str) -> float:
+        """Return how probable a text is as the continuation of the prompt: the mean log-probability of its tokens.
+
+        Raises:
+            RagkitError: the model does not tell the probabilities of texts that it did not write.
+        """
+        args = self._prompt_args(prompt, None) | {"text": text}
+        return float((await self.call("likelihood", args)).value)
+
     def _prompt_args(self, prompt: Prompt, contrast_prompt: Prompt | None) -> dict[str, Any]:
         """Return the prompts of a call as JSON values."""
         args: dict[str, Any] = {"prompt": _json(prompt)}
@@ -225,6 +235,16 @@ class Reranker(Resource):
         return float((await self.call("score", {"query": query, "text": text})).value)
 
 
+class Compressor(Resource):
+    """Orders, drops or shortens the passages that were found for a query."""
+
+    category: ClassVar[Category] = "reranker"
+
+    @abstractmethod
+    async def compress(self, query: str, documents: Documents) -> Documents:
+        """Return the passages that are kept, best first, each with a score and perhaps with less text."""
+
+
 ENTAILMENT: tuple[str, str, str] = ("entailment", "neutral", "contradiction")
 
 
@@ -236,3 +256,29 @@ class EntailmentModel(Resource):
     async def entail(self, premise: str, hypothesis: str) -> Choice:
         """Return which of `ENTAILMENT` holds between a premise and a hypothesis, with log-probabilities."""
         return Choice(**(await self.call("entail", {"premise": premise, "hypothesis": hypothesis})).value)
+
+
+class Premise(NamedTuple):
+    """A text that may entail something, with its title; an empty title where it has none."""
+
+    title: str
+    text: str
+
+
+class JointEntailmentModel(EntailmentModel):
+    """Judges several premises of one hypothesis together: one may tell what another is about."""
+
+    async def entail_each(self, premises: Sequence[Premise], hypothesis: str) -> list[Choice]:
+        """Return for each premise which of `ENTAILMENT` holds, with log-probabilities."""
+        args = {"premises": [list(premise) for premise in premises], "hypothesis": hypothesis}
+        return [Choice(**choice) for choice in (await self.call("entail_each", args)).value]
+
+
+class RewardModel(Resource):
+    """Says how good a completion of a prompt is, as people's or a judge's preferences taught it."""
+
+    category: ClassVar[Category] = "reward"
+
+    async def grade(self, prompt: Prompt, completion: str) -> float:
+        """Return how good a completion is; higher is better, only differences mean something."""
+        return float((await self.call("grade", {"prompt": _json(prompt), "completion": completion})).value)

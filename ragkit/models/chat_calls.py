@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ragkit.engine.calls import Reply
-from ragkit.errors import RagkitError
+from ragkit.errors import RagkitError, ReplyError
 from ragkit.models.base import Message, Prompt
 from ragkit.models.decoding import cut_at_stop
 from ragkit.models.json_replies import repair_json
@@ -114,12 +114,14 @@ class ChatCalls:
             text = str(message.text)
             try:
                 return self._reply(repair_json(text, schema), asked)
-            except RagkitError as error:
+            except ReplyError as error:
                 problem = str(error)
             correction = f"That does not serve: {problem[:300]}\nAnswer again, with the JSON alone."
             turns = [*turns, {"role": "assistant", "content": text}, {"role": "user", "content": correction}]
         cut = " (it was cut at max_new_tokens)" if _finish(asked[-1][1]) == "length" else ""
-        raise RagkitError(f"no JSON that follows the schema in {_ATTEMPTS} attempts{cut}: {problem}")
+        raise ReplyError(
+            f"no JSON that follows the schema in {_ATTEMPTS} attempts{cut}: {problem}", str(asked[-1][1].text)
+        )
 
     async def _ask_json(self, client: Any, turns: Sequence[Message], schema: dict[str, Any], stop: Any) -> Any:
         """Ask for JSON, with the server's own structured output where there is one."""

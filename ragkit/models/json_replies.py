@@ -3,19 +3,19 @@
 import json
 from typing import Any
 
-from ragkit.errors import RagkitError
+from ragkit.errors import RagkitError, ReplyError
 
 
 def check_json(text: str, schema: dict[str, Any]) -> Any:
     """Return the value of a JSON text that follows a schema.
 
     Raises:
-        RagkitError: it is not JSON, or breaks the schema.
+        ReplyError: it is not JSON, or breaks the schema.
     """
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise RagkitError(f"the reply is not JSON ({error}); it began with {text[:200]!r}") from None
+        raise ReplyError(f"the reply is not JSON ({error}); it began with {text[:200]!r}", text) from None
     _check_value(value, schema, text)
     return value
 
@@ -24,13 +24,13 @@ def repair_json(text: str, schema: dict[str, Any]) -> str:
     """Return a reply as JSON that follows a schema, with code fences, stray text and broken brackets repaired.
 
     Raises:
-        RagkitError: what could be repaired breaks the schema; the text shows the reply's start.
+        ReplyError: what could be repaired breaks the schema; the text shows the reply's start.
     """
     from json_repair import repair_json as repair
 
     try:
         check_json(text, schema)
-    except RagkitError:
+    except ReplyError:
         value = repair(text, return_objects=True)
         _check_value(value, schema, text)
         return json.dumps(value, ensure_ascii=False)
@@ -44,6 +44,6 @@ def _check_value(value: Any, schema: dict[str, Any], text: str) -> None:
         jsonschema.validate(value, schema)
     except jsonschema.ValidationError as error:
         reason = f"at {error.json_path}: {error.message[:200]}"
-        raise RagkitError(f"the reply breaks the schema {reason}; it began with {text[:200]!r}") from None
+        raise ReplyError(f"the reply breaks the schema {reason}; it began with {text[:200]!r}", text) from None
     except jsonschema.SchemaError as error:
         raise RagkitError(f"the schema itself is wrong: {error.message}") from None

@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 
 from ragkit.engine.calls import RemoteResource, Reply, Request
 from ragkit.engine.registry import models
-from ragkit.errors import InputError, need
+from ragkit.errors import InputError, RagkitError, need
 from ragkit.models.base import LanguageModel
 from ragkit.models.chat_calls import ChatCalls
 from ragkit.models.langchain_classes import LangChainClass, load_class, make_client, without_secrets
@@ -44,6 +44,8 @@ class _ChatModel(LanguageModel, RemoteResource):
         if self._calls is None or self._calls[0] is not loop:
             self._calls = (loop, ChatCalls(self._client(), CHARACTERS_PER_TOKEN))
         calls = self._calls[1]
+        if request.op == "likelihood":
+            raise RagkitError("a remote model does not tell how probable a given text is: use one of this machine")
         return await (calls.generate(request.args) if request.op == "generate" else calls.choose(request.args))
 
     def close(self) -> None:

@@ -130,7 +130,8 @@ class ScriptedModel(LanguageModel, LocalResource):
             prompt = prompt_text(request.args["prompt"])
             self._prompts.append(prompt)
             try:
-                outcomes.append((self._generate if op == "generate" else self._choose)(prompt, request.args))
+                answer = {"generate": self._generate, "choose": self._choose, "likelihood": self._likelihood}[op]
+                outcomes.append(answer(prompt, request.args))
             except Exception as error:  # noqa: BLE001 - whatever a user's function raises is its request's outcome
                 outcomes.append(error)
         return outcomes
@@ -164,6 +165,9 @@ class ScriptedModel(LanguageModel, LocalResource):
         chosen = math.log(0.9) if len(choices) > 1 else 0.0
         logprobs = {choice: chosen if choice == label else rest for choice in choices}
         return Reply({"label": label, "logprobs": logprobs}, len(prompt.split()))
+
+    def _likelihood(self, prompt: str, args: dict[str, Any]) -> Reply:
+        return Reply(math.log(0.9 if self._answer(prompt) == args["text"] else 0.1), len(prompt.split()))
 
 
 @models.register("hash")

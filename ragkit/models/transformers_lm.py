@@ -3,14 +3,14 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from ragkit.engine.calls import Batching, Reply, Request
 from ragkit.engine.registry import models
-from ragkit.errors import InputError, RagkitError
+from ragkit.errors import InputError, RagkitError, ReplyError
 from ragkit.models.adapters import read_adapter
 from ragkit.models.base import LanguageModel
 from ragkit.models.choosing import score_choices
@@ -139,7 +139,7 @@ class TransformersModel(LanguageModel, LocalWeights):
                 request.payload = error
                 continue
             # Each choice of several tokens needs a copy of what the model remembers of the prompt.
-            texts = request.args.get("choices", ())
+            texts = [request.args["text"]] if request.op == "likelihood" else request.args.get("choices", ())
             further = request.args["max_new_tokens"] if request.op == "generate" else max(map(len, texts), default=0)
             request.size = sum(len(prompt) + further for prompt in request.payload) * max(1, len(texts))
 
@@ -165,7 +165,8 @@ class TransformersModel(LanguageModel, LocalWeights):
         import torch
 
         with torch.inference_mode():
-            return self._generate(batch) if op == "generate" else self._choose(batch)
+            answer = {"generate": self._generate, "choose": self._choose, "likelihood": self._likelihood}[op]
+            return answer(batch)
 
     def _generate(self, batch: Sequence[Request]) -> list[Reply | Exception]:
         prepared = [self._row(request) for request in batch]
@@ -215,18 +216,35 @@ class TransformersModel(LanguageModel, LocalWeights):
             return row.error
         text = row.text(self._tokenizer.decode)
         if row.constraint is not None and not row.constraint.satisfied:
-            return RagkitError(
+            return ReplyError(
                 f"the text was cut after {len(row.tokens)} tokens, before it followed its schema or grammar: "
-                f"raise max_new_tokens ({row.max_new_tokens}); it began with {text[:80]!r}"
+                f"raise max_new_tokens ({row.max_new_tokens}); it began with {text[:80]!r}",
+                text,
             )
         value = {"text": text, "finish": row.finish, "logprob": row.logprob / len(row.tokens)}
         return Reply(value, len(row.prompt), len(row.tokens))
 
     def _choose(self, batch: Sequence[Request]) -> list[Reply | Exception]:
+        return self._score(batch, [request.args["choices"] for request in batch], _choice)
+
+    def _likelihood(self, batch: Sequence[Request]) -> list[Reply | Exception]:
+        def mean(texts: list[str], scores: list[float], prompt_tokens: int) -> Reply | RagkitError:
+            tokens = len(self._tokenizer.encode_text(texts[0]))
+            return RagkitError(NOT_A_NUMBER) if math.isnan(scores[0]) else Reply(scores[0] / tokens, prompt_tokens)
+
+        return self._score(batch, [[request.args["text"]] for request in batch], mean)
+
+    def _score(
+        self,
+        batch: Sequence[Request],
+        texts: Sequence[list[str]],
+        reply: Callable[[list[str], list[float], int], Reply | RagkitError],
+    ) -> list[Reply | Exception]:
+        """Answer requests by the log-probabilities of texts as continuations of their prompts."""
         outcomes: dict[int, Reply | Exception] = {}
         asked: list[tuple[int, list[str], list[list[int]], list[list[int]]]] = []
-        for position, request in enumerate(batch):
-            labels, prompts = request.args["choices"], request.payload
+        for position, (request, labels) in enumerate(zip(batch, texts, strict=True)):
+            prompts = request.payload
             choices = [self._tokenizer.encode_text(label) for label in labels]
             if isinstance(prompts, RagkitError):
                 outcomes[position] = prompts
@@ -239,7 +257,7 @@ class TransformersModel(LanguageModel, LocalWeights):
         if asked:
             scores = score_choices(self._read([row[2] for row in asked]), [row[3] for row in asked], self._pad_id)
             for (position, labels, prompts, _), row_scores in zip(asked, scores, strict=True):
-                outcomes[position] = _choice(labels, row_scores, len(prompts[0]))
+                outcomes[position] = reply(labels, row_scores, len(prompts[0]))
         return [outcomes[position] for position in range(len(batch))]
 
     def _read(self, prompts: Sequence[list[list[int]]]) -> Reading:

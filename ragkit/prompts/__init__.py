@@ -1,7 +1,9 @@
 """Prompts as files: one Jinja template each, in this folder or at a path that a pipeline names."""
 
 import functools
+import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +44,24 @@ def prompts_of(component: BaseModel) -> list[str]:
     return [value for name in marked if isinstance(value := getattr(component, name), str)]
 
 
-def prompt_setting(*variables: str) -> AfterValidator:
+def prompt_setting(*variables: str, needs: Iterable[str] = ()) -> AfterValidator:
     """Return the check of a setting that names a prompt, made when a pipeline is loaded.
 
-    The file must be a valid template, and use no other values than those that the stage gives.
+    The file must be a valid template, use no other values than those that the stage gives, and not leave out what the
+    model has to see.
     """
 
     def check(name: str) -> str:
         try:
-            unknown = prompt_variables(name) - set(variables)
+            used = prompt_variables(name)
         except InputError as error:
             raise ValueError(str(error)) from None
+        unknown = used - set(variables)
         if unknown:
             listed = ", ".join(sorted(unknown))
             raise ValueError(f"prompt '{name}' uses {listed}, but the stage gives only {', '.join(variables)}")
+        if missing := [variable for variable in needs if variable not in used]:
+            raise ValueError(f"prompt '{name}' does not use {', '.join(missing)}, so the model would not see it")
         return name
 
     return _NamesPrompt(check)
@@ -97,6 +103,11 @@ def render(name: str, **values: Any) -> Prompt:
     if turns[0][0] == "text":
         return turns[0][1]
     return [Message(role=role, content=text.strip()) for role, text in turns]
+
+
+def quoted(text: str) -> str:
+    """Return a text of unknown origin as a JSON string: wherever it ends in a prompt, no text can end it earlier."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _read(path: Path) -> str:

@@ -3,7 +3,17 @@
 from ragkit.stages.answer import AnswerRead
 from ragkit.stages.certainty import AnswerCertainty
 from ragkit.stages.closed_book import AnswerClosedBook
+from ragkit.stages.colbert import RerankColbert
+from ragkit.stages.compressor import RerankLangChain
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.filter import FilterKnowledge
+from ragkit.stages.hyde import RewriteHyde
+from ragkit.stages.listwise import RerankListwise
+from ragkit.stages.memory import MemoryRecall, MemoryStore, MemoryTrigger
+from ragkit.stages.mmr import RerankMMR
+from ragkit.stages.rebel import RerankRebel
+from ragkit.stages.reciprocal_fusion import RerankReciprocalFusion
+from ragkit.stages.recite import AnswerRecite
 from ragkit.stages.rerank import RerankCrossEncoder
 from ragkit.stages.retrieve import (
     RetrieveDense,
@@ -12,17 +22,31 @@ from ragkit.stages.retrieve import (
     RetrieveMultiVector,
     RetrieveSparse,
 )
+from ragkit.stages.rewrite import RewritePlus
 
 __all__ = [
     "AnswerCertainty",
     "AnswerClosedBook",
     "AnswerRead",
+    "AnswerRecite",
     "ContextPack",
     "ContextParents",
+    "FilterKnowledge",
+    "MemoryRecall",
+    "MemoryStore",
+    "MemoryTrigger",
+    "RerankColbert",
     "RerankCrossEncoder",
+    "RerankLangChain",
+    "RerankListwise",
+    "RerankMMR",
+    "RerankRebel",
+    "RerankReciprocalFusion",
     "RetrieveDense",
     "RetrieveHybrid",
     "RetrieveLearnedSparse",
     "RetrieveMultiVector",
     "RetrieveSparse",
+    "RewriteHyde",
+    "RewritePlus",
 ]

@@ -39,7 +39,8 @@ class BuildContext:
 
     Attributes:
         openers: the recipe's sets.
-        model: name of the model that is tuned, in the pipeline.
+        model: name of the model that is tuned, in the pipeline; there it stands as the training begins with it, so what
+            is sampled from it is its own.
         seed: of everything random.
         folder: for files that are worth keeping between starts.
         on_progress: told of everything that takes long.

@@ -30,6 +30,7 @@ from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
 from ragkit.tuning.changes import Change, Pair, change_of_means, changes
 from ragkit.tuning.data import OpenSet
+from ragkit.tuning.forgetting import probe
 
 BASE, TUNED = "base", "tuned"
 LEVEL = 0.05
@@ -155,7 +156,7 @@ class _Runs:
     on_run: OnRun
     pairs: dict[str, Pair] = field(default_factory=dict)
     oracles: dict[str, dict[str, Pair]] = field(default_factory=dict)
-    probes: list[dict[str, list[float]]] = field(default_factory=list)
+    probes: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
     def note(self, text: str) -> None:
@@ -178,8 +179,8 @@ class _Runs:
                 indexes.append(pipeline.index.fingerprint() if pipeline.index is not None else None)
                 model = pipeline.models.get(self.model)
                 writes = isinstance(model, LanguageModel)
-                if isinstance(model, LanguageModel) and self.settings.forgetting and len(self.probes) < len(found):
-                    self._probe(model, cached=pipeline.settings.cache)
+                if isinstance(model, LanguageModel) and self.settings.forgetting and side not in self.probes:
+                    self._probe(side, model, cached=pipeline.settings.cache)
         if indexes[0] != indexes[1] and writes:  # a tuned encoder has an index of its own
             self.note("the two models do not search the same index, so the retrieval is not the same for both")
         base, tuned = found
@@ -212,21 +213,16 @@ class _Runs:
             if any(part is model for part in parts([judge])):
                 self.note(f"the judge '{name}' asks the tuned model itself, so it is another one before and after")
 
-    def _probe(self, model: LanguageModel, *, cached: bool) -> None:
+    def _probe(self, side: str, model: LanguageModel, *, cached: bool) -> None:
         """Ask a language model what it could do before it was tuned."""
-        try:
-            from ragkit.tuning.forgetting import probe
-        except ImportError:
-            self.note("the forgetting probe is not part of this version, so nothing is said about it")
-            return
-        self.on_run(f"forgetting probe: {(BASE, TUNED)[len(self.probes)]}")
+        self.on_run(f"forgetting probe: {side}")
         cache = CallCache(project_dir() / "calls.sqlite") if cached else None
         try:
             found = probe(model, cache=cache, on_progress=self.on_progress)
         finally:
             if cache is not None:
                 cache.close()
-        self.probes.append(found.scores)
+        self.probes[side] = found.scores
         for task, reason in found.left_out.items():
             self.note(f"forgetting probe: {task} was left out: {reason}")
 
@@ -276,7 +272,9 @@ def run_gate(
     }
     pooled = changes(list(runs.pairs.values()))
     oracles = {name: changes([own[name] for own in runs.oracles.values() if name in own]) for name in names}
-    forgetting = _forgotten(runs.probes) if runs.probes else None
+    forgetting = _forgotten(runs.probes) if len(runs.probes) == len((BASE, TUNED)) else None
+    if runs.probes and forgetting is None:
+        runs.note(f"forgetting probe: a pipeline has no model '{model}', so there is nothing to compare")
     against = [*_against(settings, sets, pooled, oracles), *_forgetting_against(settings, forgetting)]
     return GateResult(
         metric=settings.metric,
@@ -297,8 +295,8 @@ def _measuring(pipeline: Pipeline, metrics: Sequence[str]) -> Pipeline:
     return Pipeline(pipeline.nodes, name=pipeline.name, models=pipeline.models, index=pipeline.index, run=settings)
 
 
-def _forgotten(probes: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, Change]:
-    base, tuned = probes
+def _forgotten(probes: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Change]:
+    base, tuned = probes[BASE], probes[TUNED]
     return {task: change_of_means(values, tuned[task]) for task, values in base.items() if task in tuned}
 
 
@@ -317,6 +315,8 @@ def _against(
             else:
                 yield from _not_risen(settings, oracles[name][settings.metric], f" with oracle {name}")
     for metric, tolerance in settings.guards.items():
+        if pooled[metric].difference is None:
+            yield f"{metric}, a guard, could be compared on no question"
         for name, result in sets.items():
             change = result.changes[metric]
             if change.difference is not None and change.difference < -tolerance:

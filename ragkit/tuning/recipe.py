@@ -18,6 +18,7 @@ from ragkit.engine import registry
 from ragkit.engine.component import Component
 from ragkit.errors import InputError, did_you_mean
 from ragkit.evaluation.question_sets import QuestionSet
+from ragkit.models.adapters import adapter_folder
 from ragkit.models.local_weights import LocalWeights
 from ragkit.pipeline import Pipeline
 from ragkit.tuning.data import DataBuilder, Selector
@@ -204,6 +205,11 @@ class _Loader:
             )
         if model.category != objective.trains:
             self.builder.complain(("model",), f"is a {model.category}, but the objective trains a {objective.trains}")
+        if adapter.start is not None:
+            try:
+                adapter_folder(adapter.start)
+            except InputError as error:
+                self.builder.complain(("adapter", "start"), str(error), "adapter.start")
         try:
             objective.check(adapter)
         except InputError as error:

@@ -12,12 +12,15 @@ from ragkit.tuning.recipe import RecipeSettings
 
 
 def recipe_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a recipe, with every known builder, selector and objective."""
+    """Return the JSON Schema (2020-12) of a recipe, with every known builder, selector, objective and reward."""
     builders, selectors, objectives = (
         {name: known[name] for name in known} for known in (registry.builders, registry.selectors, registry.objectives)
     )
     sections: list[type[Component]] = [RecipeSettings, QuestionSet, AdapterSettings, TrainingSettings, GateSettings]
-    schemas, defs = schemas_of([*builders.values(), *selectors.values(), *objectives.values(), *sections])
+    rewards = {name: registry.rewards[name] for name in registry.rewards}
+    parts = (builders, selectors, objectives, rewards)
+    schemas, defs = schemas_of([*(cls for known in parts for cls in known.values()), *sections])
+    defs["reward"] = {"oneOf": [tagged(schemas[cls], "type", name, True) for name, cls in rewards.items()]}
     chosen = [tagged(schemas[cls], "type", name, True) for name, cls in selectors.items()]
     select = {
         "type": "array",

@@ -213,7 +213,7 @@ def test_what_must_be_given(towers, ragkit):
     assert "say with --data which folder holds 'towers/'" in ragkit("tune", "tall.yaml").err
     assert "tall.yml: no such file, did you mean 'tall.yaml'?" in ragkit("tune", "tall.yml").err
     assert "--set training.stesp=3" in ragkit("tune", "tall.yaml", "--set", "training.stesp=3", "--data", "data").err
-    assert "the recipe itself starts with: name, pipeline, model, sets" in ragkit("tune", "tall.yaml", "--set", "train.steps=3").err
+    assert "'train.steps' names no section and no step" in ragkit("tune", "tall.yaml", "--set", "train.steps=3").err
 
 
 def test_the_parts_of_recipes_are_listed(ragkit):
@@ -222,3 +222,11 @@ def test_the_parts_of_recipes_are_listed(ragkit):
     assert "objective sft" in out
     assert "learning_rate" in out
     assert "guards" in out
+
+
+def test_what_does_not_take_the_model_s_place_is_not_judged_there(towers, ragkit, monkeypatch):
+    monkeypatch.setattr(Sft, "gated", False)
+    done = ragkit("tune", "tall.yaml", "--data", "data", "--set", "training.steps=2", "--out", "grader")
+    assert done.code == 0
+    assert "no gate" in done.out and "gate.json" not in done.out
+    assert json.loads((towers / "grader" / "adapter" / "ragkit_card.json").read_text())["gate"] is None

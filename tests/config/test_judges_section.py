@@ -82,7 +82,7 @@ def test_the_schema_knows_judges_and_metrics(installed):
         ("scale: 1-5", "sclae: 1-5", "unknown key 'sclae', did you mean 'scale'?"),
         ("scale: 1-5", "prompt: judge.corectness", "no prompt 'judge.corectness', did you mean 'judge.correctness'?"),
         ("scale: 1-5", "prompt: answer.read", "uses abstain, but the stage gives only"),
-        ("cites: {type: citations, model: judge}", "cites: {type: citations}", "name either 'nli'"),
+        ("cites: {type: citations, model: judge}", "cites: {type: citations}", "name one of 'nli'"),
         ("model: judge}", "nli: judge}", "'judge' is a language model, but an entailment model is needed"),
         ("  judges:", "  judges: 5 #", "run.judges: must be a mapping"),
         ("    correct:", "    a b:", "a judge's name has letters"),

@@ -16,6 +16,7 @@ from ragkit.engine.calls import LocalResource, Reply
 from ragkit.errors import InputError
 from ragkit.evaluation.judges import (
     CitationJudge,
+    ContextPrecision,
     Judge,
     Judgement,
     PairwiseJudge,
@@ -96,7 +97,7 @@ def test_replies_that_break_the_schema_are_failures_and_no_scores(reply):
     judging = run_judges({"j": RubricJudge(models=(model,))}, ASKED[:2], [good, bad])
     assert judging.figures["j"].values == [0.75, None]
     assert judging.figures["j"].failed == {1}
-    assert "RagkitError" in judging.rows[1]["failures"][""]
+    assert "ReplyError" in judging.rows[1]["failures"][""]
     estimate = summarise(ASKED[:2], [good, bad], [], figures=judging.figures).overall.metrics["j"]
     assert (estimate.value, estimate.n, estimate.excluded, estimate.failures) == (0.75, 1, 0, 1)
 
@@ -237,8 +238,26 @@ def test_a_language_model_can_judge_entailment():
     rows = [cited("x", "a"), cited("x", "b")]
     found = run_judges({"c": CitationJudge(model=model)}, [question("1")] * 2, rows).figures
     assert found["c.recall"].values == [1, 0]
-    with pytest.raises(ValueError, match="either 'nli'"):
-        CitationJudge()
+    for settings in ({}, {"model": model, "containment": True}):
+        with pytest.raises(ValueError, match="name one of 'nli'"):
+            CitationJudge(**settings)
+
+
+def test_containment_asks_nobody():
+    def holding(text, *names):
+        documents = (
+            passage("a") | {"text": "Of soil: it is wet,"},
+            passage("b") | {"text": "14 percent."},
+            passage("c"),
+        )
+        citations = [{"passage": name, "source": name, "page": None} for name in names]
+        return prediction("1", text, documents, citations=citations)
+
+    rows = [holding("It is wet", "a"), holding("wet 14 percent", "a", "b"), holding("14 percent", "b", "c")]
+    rows += [holding("14 percent", "a"), holding("14 percent"), holding("et 14", "a", "b")]
+    found = run_judges({"c": CitationJudge(containment=True)}, [question("1")] * 6, rows).figures
+    assert found["c.recall"].values == [1, 1, 1, 0, 0, 0]
+    assert found["c.precision"].values == [1, 1, 0.5, 0, 0, 0]
 
 
 def test_pairwise_swaps_positions():
@@ -360,3 +379,32 @@ def test_the_cache_answers_the_second_time(tmp_path):
     assert len(first.prompts) == 4
     assert second.prompts == []
     assert after.report["j"]["usage"]["cached"] == 4
+
+
+def test_context_precision():
+    rules = (Rule(contains='Passage: "text of b"', reply="false"),)
+    judge = ContextPrecision(model=ScriptedModel(rules=rules, default="true"))
+    row = prediction("1", "x", (passage("a"), passage("b"), passage("c")))
+    assert figures({"rp": judge}, [question("1")], [row])["rp"].values == [pytest.approx(2 / 3)]
+    rules = (Rule(contains='Passage: "text of b"', reply=graded("true")),)
+    written = ContextPrecision(model=ScriptedModel(rules=rules, default=graded("false")), mode="reply")
+    assert figures({"rp": written}, [question("1")], [row])["rp"].values == [pytest.approx(1 / 3)]
+
+
+def test_a_question_without_passages_has_found_nothing():
+    model = ScriptedModel(default="true")
+    asked = [question(str(n)) for n in range(3)]
+    rows = [prediction("0", "x", (passage("a"),)), prediction("1", None), prediction("2", None, error=FAILURE)]
+    found = figures({"rp": ContextPrecision(model=model)}, asked, rows)["rp"]
+    assert found.values == [1, 0, 0]
+    legacy = figures({"rp": ContextPrecision(model=model, empty="skip")}, asked, rows)["rp"]
+    assert legacy.values == [1, None, None]
+    assert model.batches == [1, 1]
+
+
+def test_answer_similarity_from_0_to_5():
+    rules = (Rule(contains='Answer to grade: "Paris"', reply=graded("5")),)
+    model = ScriptedModel(rules=rules, default=graded("2"))
+    judge = RubricJudge(models=(model,), prompt="judge.similarity", scale="0-5")
+    rows = [prediction(str(n), text) for n, text in enumerate(["Paris", "Rome", "Paris", None])]
+    assert figures({"as": judge}, ASKED, rows)["as"].values == [1.0, 0.4, 1.0, 0.0]

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test, ttest_rel
 
-from ragkit.evaluation.statistics import Paired, bootstrap_interval, holm, mean, paired_test
+from ragkit.evaluation.statistics import Paired, bootstrap_interval, holm, mean, paired_test, product
+
+
+def test_the_product_of_two_means_as_the_paper_has_it():
+    value, deviation = product((0.944, 0.0055), (4.3439, 0.0424))
+    assert value == pytest.approx(4.101, abs=0.0005) and deviation == pytest.approx(0.047, abs=0.0005)
+    rng = np.random.default_rng(4)
+    draws = rng.normal(3, 0.5, 400_000) * rng.normal(2, 0.25, 400_000)
+    assert product((3, 0.5), (2, 0.25)) == pytest.approx((draws.mean(), draws.std()), rel=0.01)
 
 
 def test_interval_agrees_with_the_normal_approximation():

@@ -14,9 +14,13 @@ from ragkit.tuning.split import in_part
 
 @stage("retrieve.toy_echo", writes="documents")
 class RetrieveEcho(Stage):
-    """One passage about the question."""
+    """One passage about the question; none if the question lacks a text."""
+
+    sees: str = ""
 
     async def run(self, question: str) -> Documents:
+        if self.sees not in question:
+            return ()
         return (Passage(id=f"about {question}", page_content=f"About: {question}"),)
 
 
@@ -59,9 +63,10 @@ def model(right):
     return ScriptedModel(reply=reply)
 
 
-def pipeline(reader, answer=AnswerAsk, **run):
+def pipeline(reader, answer=AnswerAsk, called="reader", stages=None, **run):
     settings = RunSettings(**{"metrics": ("em", "recall@1")} | run)
-    return Pipeline([RetrieveEcho(), answer(model=reader)], name="toy", models={"reader": reader}, run=settings)
+    stages = stages or [RetrieveEcho(), answer(model=reader)]
+    return Pipeline(stages, name="toy", models={called: reader}, run=settings)
 
 
 def openers(reader, sets, **run):

@@ -1,6 +1,7 @@
 """The gate promotes what is better on held-out questions, and nothing else."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from gate_farm import AnswerSure, RetrieveEcho, model, openers, pipeline
@@ -101,6 +102,24 @@ def test_a_guard_holds_in_every_set(gate):
     assert guarded.pooled["em"].difference > 0
 
 
+def test_a_guard_that_looks_at_nothing_does_not_pass(gate):
+    result = gate(HALF, EVERYTHING, {"a": 100}, guards={"abstention": 0.1})
+    assert result.reasons == ["abstention, a guard, could be compared on no question"]
+
+
+def test_rankings_pass_the_same_gate(tmp_path):
+    def searching(sees):
+        return openers(NOTHING, {"a": 100}, stages=[RetrieveEcho(sees=sees)], metrics=["recall@1"])
+
+    settings = GateSettings(metric="recall@1", forgetting=False)
+    better = run_gate(settings, searching("4"), searching(""), model="reader", out=tmp_path / "gate")
+    assert better.promoted
+    assert better.pooled["recall@1"].tuned.value == 1.0
+    assert better.forgetting is None
+    worse = run_gate(settings, searching(""), searching("4"), model="reader", out=tmp_path / "worse")
+    assert worse.lost == [f"a: {worse.reasons[0].partition(':')[0]}"]
+
+
 def test_the_rank_of_confidence_is_compared(gate):
     result = gate(HALF, EVERYTHING, {"a": 100}, run={"answer": AnswerSure})
     change = result.pooled["confidence_ap(of=f1)"]
@@ -138,6 +157,36 @@ def test_a_judge_that_is_the_tuned_model_is_noted(tmp_path):
         GateSettings(metric="em", forgetting=False), *map(both, readers), model="reader", out=tmp_path / "gate"
     )
     assert result.notes == ["the judge 'fine' asks the tuned model itself, so it is another one before and after"]
+
+
+@pytest.fixture
+def probed(monkeypatch):
+    """A probe in which the model that knows everything else forgot the facts."""
+
+    def probe(model, *, cache, on_progress):
+        lost = model is EVERYTHING
+        scores = {"facts": [0.2 if lost else 0.9] * 8, "text": [-2.0, -1.0, -3.0]}
+        return SimpleNamespace(scores=scores, left_out={} if lost else {"instructions": "no chat template"})
+
+    monkeypatch.setattr("ragkit.tuning.gate.probe", probe)
+
+
+def test_what_was_forgotten_is_told_and_may_decide(gate, probed):
+    shown = gate(HALF, EVERYTHING, {"a": 100, "b": 40}, forgetting=True)
+    assert shown.promoted
+    assert shown.lost == ["forgetting probe: facts fell by 0.700 (95 % interval -0.700 to -0.700, n 8)"]
+    assert shown.forgetting["text"].difference == 0.0
+    assert shown.notes == ["forgetting probe: instructions was left out: no chat template"]
+    deciding = gate(HALF, EVERYTHING, {"a": 100}, out="x", forgetting=True, tolerated_forgetting=0.1)
+    assert deciding.reasons == ["forgetting: facts fell by 0.700; 0.1 is tolerated"]
+
+
+def test_a_baseline_without_the_model_is_not_probed(tmp_path, probed):
+    base = openers(HALF, {"a": 100}, called="other")
+    tuned = openers(EVERYTHING, {"a": 100})
+    result = run_gate(GateSettings(metric="em"), base, tuned, model="reader", out=tmp_path / "gate")
+    assert result.forgetting is None
+    assert result.notes[-1] == "forgetting probe: a pipeline has no model 'reader', so there is nothing to compare"
 
 
 def test_sets_without_test_questions(gate):

@@ -1,5 +1,7 @@
 """Recipes: mistakes are named with their place, all at once; the model begins as the recipe says."""
 
+import re
+
 import pytest
 
 from ragkit.config.problems import ConfigError
@@ -82,9 +84,8 @@ def test_every_mistake_is_named_with_its_place(here):
     ],
 )
 def test_a_mistake_is_told(here, change, said):
-    with pytest.raises(InputError, match="(?s).*") as caught:
+    with pytest.raises(InputError, match=re.escape(said)):
         load(here, RECIPE.replace(*change))
-    assert said in str(caught.value)
 
 
 def test_files_that_are_not_there(here):

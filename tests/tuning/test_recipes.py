@@ -23,7 +23,7 @@ def validator():
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_recipes_of_the_repository_are_valid(path, monkeypatch, validator):
     monkeypatch.chdir(ROOT)
-    recipe = load_recipe(path)
+    recipe = load_recipe(path, ["adapter.start=null"])  # what another recipe makes is not there
     assert recipe.name == path.stem
     errors = [f"{e.json_path}: {e.message:.300}" for e in validator.iter_errors(yaml.safe_load(path.read_text()))]
     assert errors == []

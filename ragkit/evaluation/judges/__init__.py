@@ -2,6 +2,8 @@
 
 from ragkit.evaluation.judges.base import Judge, Judgement
 from ragkit.evaluation.judges.citations import CitationJudge
+from ragkit.evaluation.judges.contexts import ContextPrecision
+from ragkit.evaluation.judges.guideline import GuidelineJudge
 from ragkit.evaluation.judges.judging import Judging, quality_figures, run_judges
 from ragkit.evaluation.judges.pairwise import PairwiseJudge, prefer
 from ragkit.evaluation.judges.rubric import RubricJudge
@@ -9,6 +11,8 @@ from ragkit.evaluation.judges.similarity import SemanticSimilarity
 
 __all__ = [
     "CitationJudge",
+    "ContextPrecision",
+    "GuidelineJudge",
     "Judge",
     "Judgement",
     "Judging",

@@ -7,19 +7,20 @@ from pydantic import Field, model_validator
 
 from ragkit.engine.registry import judges
 from ragkit.errors import RagkitError
+from ragkit.evaluation.evidence import holds_answer
 from ragkit.evaluation.judges.base import Judge, Judgement, NameOf, settled
-from ragkit.evaluation.judges.grading import quoted
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
-from ragkit.models.base import ENTAILMENT, EntailmentModel, LanguageModel
-from ragkit.prompts import prompt_setting, render
+from ragkit.models.base import EntailmentModel, LanguageModel
+from ragkit.prompts import prompt_setting
+from ragkit.stages.recite import entails_by
 
 RECALL, PRECISION = "recall", "precision"
 
 
 @judges.register("citations")
 class CitationJudge(Judge):
-    """Citation recall and precision by entailment, with an NLI model or a language model.
+    """Citation recall and precision by entailment, with an NLI model or a language model, or by containment.
 
     Recall: the share of the answer's sentences that their cited passages, together, entail. Precision: the share of the
     citations that are needed: those of a sentence that is entailed, without those that alone do not entail it and
@@ -27,13 +28,15 @@ class CitationJudge(Judge):
     of the whole answer, so every sentence has all of them.
 
     The question stands before each sentence, because a short answer says nothing without it (ALCE does so for its
-    lists of short answers). The details list sentences without support, and citations that do not support.
+    lists of short answers); containment, which asks no model, leaves it out, and says something about short answers
+    only. The details list sentences without support, and citations that do not support.
 
     Source: Gao et al. 2023 (ALCE), arXiv 2305.14627, `compute_autoais` of its eval.py.
     """
 
     nli: EntailmentModel | None = Field(None, description="an entailment model")
     model: LanguageModel | None = Field(None, description="a language model that chooses among three labels, instead")
+    containment: bool = Field(False, description="instead: passages entail a sentence if they hold its words")
     prompt: Annotated[str, prompt_setting("premise", "hypothesis", "labels")] = Field(
         "judge.entailment", description="what the language model is asked"
     )
@@ -41,8 +44,10 @@ class CitationJudge(Judge):
 
     @model_validator(mode="after")
     def _check(self) -> "CitationJudge":
-        if (self.nli is None) == (self.model is None):
-            raise ValueError("name either 'nli' (an entailment model) or 'model' (a language model)")
+        if (self.nli is not None) + (self.model is not None) + self.containment != 1:
+            raise ValueError(
+                "name one of 'nli' (an entailment model), 'model' (a language model) or 'containment: true'"
+            )
         return self
 
     def figures(self, name_of: NameOf) -> tuple[str, ...]:
@@ -78,7 +83,12 @@ class CitationJudge(Judge):
         statement = f"{question} {sentence}"
 
         async def entails(names: list[str]) -> bool:
-            return bool(names) and await self._entails("\n".join(texts[name] for name in names), statement)
+            if not names:
+                return False
+            if self.containment:
+                return holds_answer([texts[name] for name in names], [sentence])
+            premise = "\n".join(texts[name] for name in names)
+            return await entails_by(self.nli or self.model, premise, statement, self.prompt)
 
         async def is_needed(name: str) -> bool:
             return await entails([name]) or not await entails([other for other in cited if other != name])
@@ -91,14 +101,6 @@ class CitationJudge(Judge):
         elif supported:
             needed = cited
         return {"sentence": sentence, "supported": supported, "needed": needed}
-
-    async def _entails(self, premise: str, hypothesis: str) -> bool:
-        if self.nli is not None:
-            return (await self.nli.entail(premise, hypothesis)).label == ENTAILMENT[0]
-        assert self.model is not None  # noqa: S101 - the validator sees to it
-        prompt = render(self.prompt, premise=quoted(premise), hypothesis=quoted(hypothesis), labels=list(ENTAILMENT))
-        spelt = [f" {label}" for label in ENTAILMENT] if isinstance(prompt, str) else list(ENTAILMENT)
-        return (await self.model.choose(prompt, spelt)).label == spelt[0]
 
 
 def split_sentences(text: str, language: str = "en") -> list[str]:

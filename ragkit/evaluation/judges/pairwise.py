@@ -12,11 +12,11 @@ from ragkit.engine.registry import judges
 from ragkit.engine.run_folder import PREDICTIONS, read_lines
 from ragkit.errors import InputError, RagkitError
 from ragkit.evaluation.judges.base import Judge, Judgement, NameOf
-from ragkit.evaluation.judges.grading import Mode, ask, quoted, quoted_list
+from ragkit.evaluation.judges.grading import Mode, ask, quoted_list
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
 from ragkit.models.base import LanguageModel
-from ragkit.prompts import prompt_setting
+from ragkit.prompts import prompt_setting, quoted
 
 PREFERENCES = ("A", "B", "tie")
 _VALUES = {"first": 1.0, "tie": 0.5, "second": 0.0}

@@ -9,13 +9,18 @@ from pydantic import Field
 from ragkit.engine.registry import judges
 from ragkit.errors import RagkitError
 from ragkit.evaluation.judges.base import Judge, Judgement, NameOf, settled
-from ragkit.evaluation.judges.grading import Grade, Mode, ask, quoted, quoted_list
+from ragkit.evaluation.judges.grading import Grade, Mode, ask, quoted_list
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
 from ragkit.models.base import LanguageModel
-from ragkit.prompts import prompt_setting, prompt_variables
+from ragkit.prompts import prompt_setting, prompt_variables, quoted
 
-_SCALES: dict[str, tuple[str, ...]] = {"pass_fail": ("fail", "pass"), "1-5": ("1", "2", "3", "4", "5")}
+_SCALES: dict[str, tuple[str, ...]] = {
+    "pass_fail": ("fail", "pass"),
+    "full_partial_wrong": ("wrong", "partial", "full"),
+    "1-5": ("1", "2", "3", "4", "5"),
+    "0-5": ("0", "1", "2", "3", "4", "5"),
+}
 GIVEN = ("question", "answer", "answers", "passages", "grades", "mode")
 
 
@@ -34,7 +39,7 @@ class RubricJudge(Judge):
     prompt: Annotated[str, prompt_setting(*GIVEN)] = Field(
         "judge.correctness", description="the rubric: a packaged prompt, or path of a .jinja file"
     )
-    scale: Literal["pass_fail", "1-5"] = Field("1-5", description="the grades")
+    scale: Literal["pass_fail", "full_partial_wrong", "1-5", "0-5"] = Field("1-5", description="the grades")
     mode: Mode = Field(
         "reply", description="'reply': a reason and a grade as JSON; 'choose': expected grade by log-probabilities"
     )

@@ -1,6 +1,6 @@
 """The story of one question: what each stage wrote, found, dropped and asked, up to the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,7 +135,7 @@ def _step(stage: Mapping[str, Any], rankings: Rankings, texts: Mapping[str, str]
             for entry in ranking
         ],
         dropped=dropped(path, had, ranking, calls, texts) if name else [],
-        wrote=[(name, _shown(value)) for name, value in stage["wrote"].items() if name not in _SHOWN_APART],
+        wrote=[(name, _shown(value)) for name, value in _key_by_key(stage["wrote"])],
         calls=call_stories(calls, texts),
         error=stage.get("error"),
     )
@@ -151,6 +151,17 @@ def _turns(stages: Sequence[Mapping[str, Any]]) -> list[LoopTurn]:
             if name not in _SHOWN_APART:
                 told += trajectory(stage["stage"], value)
     return [loop_turn(place, members) for place, members in rounds.items()] + told
+
+
+def _key_by_key(wrote: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the fields that are not shown elsewhere, those of a mapping one by one."""
+    for name, value in wrote.items():
+        if name in _SHOWN_APART:
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from ((f"{name}.{key}", item) for key, item in value.items())
+        else:
+            yield name, value
 
 
 def _shown(value: Any) -> str:

@@ -36,7 +36,6 @@ class Sft(Objective):
     half: bool = Field(False, description="train a random half of each block's weights (HFT)")
 
     def check(self, adapter: AdapterSettings) -> None:
-        shared.check_adapter(adapter)
         if self.half and adapter.type != "full":
             raise InputError(
                 f"objective: 'half' masks the model's own weights, which adapter type {adapter.type} freezes"
@@ -61,7 +60,7 @@ class Sft(Objective):
             steps,
             max_length=None,
             dataset_kwargs={"skip_prepare_dataset": True},
-            **{"eval_strategy": "steps", "eval_steps": job.training.save_every} if watched else {},
+            **shared.watching(job, watched),
         )
         trainer = _trainer_class()(
             self,

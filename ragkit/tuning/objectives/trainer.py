@@ -114,11 +114,17 @@ def _with_adapter(weights: Any, job: TrainingJob) -> Any:
     if settings.type == "prompt_tuning":
         config: Any = peft.PromptTuningConfig(num_virtual_tokens=settings.tokens, task_type="CAUSAL_LM")
     else:
-        targets = settings.targets if isinstance(settings.targets, str) else list(settings.targets)
-        config = peft.LoraConfig(
-            r=settings.r, lora_alpha=settings.alpha or 2 * settings.r, target_modules=targets, task_type="CAUSAL_LM"
-        )
+        config = lora(settings, "CAUSAL_LM")
     return peft.get_peft_model(weights, config, autocast_adapter_dtype=False)
+
+
+def lora(settings: AdapterSettings, task: str, **further: Any) -> Any:
+    """Return PEFT's configuration of a new LoRA."""
+    import peft
+
+    targets = settings.targets if isinstance(settings.targets, str) else list(settings.targets)
+    scale = settings.alpha or 2 * settings.r
+    return peft.LoraConfig(r=settings.r, lora_alpha=scale, target_modules=targets, task_type=task, **further)
 
 
 def optimiser(weights: Any, settings: TrainingSettings) -> tuple[Any, None]:
@@ -209,6 +215,18 @@ def arguments(config_class: Any, job: TrainingJob, steps: int, **further: Any) -
         return config_class(**values | further)
 
 
+def reference(job: TrainingJob) -> dict[str, Any]:
+    """Return the arguments by which TRL loads the model as it was, which it needs where no adapter can be taken off."""
+    if job.adapter.type != "full":
+        return {}
+    return {"model_init_kwargs": {"revision": locate(job.model.model, job.model.revision)[1]}}
+
+
+def watching(job: TrainingJob, rows: Sequence[Any]) -> dict[str, Any]:
+    """Return the arguments that have validation rows watched at every checkpoint, if there are any."""
+    return {"eval_strategy": "steps", "eval_steps": job.training.save_every} if rows else {}
+
+
 def run(
     trainer: Any, job: TrainingJob, write: Callable[[Any, TrainingJob], None] | None = None, **figures: Any
 ) -> Trained:
@@ -266,7 +284,8 @@ def save(trainer: Any, job: TrainingJob) -> None:
         model.to(dtype).save_pretrained(str(target))
         trainer.processing_class.save_pretrained(str(target))
     else:
-        model.save_pretrained(str(target))
+        # Some trainers keep a second adapter, the one that the training started from.
+        model.save_pretrained(str(target), selected_adapters=["default"])
         convert(target / WEIGHTS, dtype)
         (target / "README.md").unlink(missing_ok=True)  # PEFT's says nothing; the card comes from ragkit
         write_base(target / "adapter_config.json", job.model)
@@ -348,13 +367,3 @@ def _callback(job: TrainingJob) -> Any:
 
 def _numbers(row: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if isinstance(value, (int, float))}
-
-
-def check_adapter(adapter: AdapterSettings) -> None:
-    """Refuse adapter settings that cannot be trained, before anything is built.
-
-    Raises:
-        InputError: a start that is not there, or that goes with no other setting.
-    """
-    if adapter.start is not None:
-        adapter_folder(adapter.start)
