@@ -42,7 +42,10 @@ def check_adapter(adapter: AdapterSettings) -> None:
     """
     if adapter.type not in ("lora", "full"):
         raise InputError(f"adapter: encoders and rerankers are trained by type lora or full, not {adapter.type}")
-    shared.check_adapter(adapter)
+    if adapter.start is not None and adapter.type == "full":
+        raise InputError("adapter: 'start' is for adapters; type full starts from the model itself")
+    if adapter.start is not None:
+        adapter_folder(adapter.start)
 
 
 def load(job: TrainingJob, kind: str, **options: Any) -> Any:
