@@ -148,7 +148,7 @@ def planned(
         source.shuffle(examples)
         sets: dict[str, list[Example]] = {}
         for example in examples:
-            sets.setdefault(str(rows[example.row].origin.get("set", "")), []).append(example)
+            sets.setdefault(set_of(rows[example.row]), []).append(example)
         batches: list[list[Example]] = []
         rest: list[Example] = []
         for own in sets.values():
@@ -194,6 +194,11 @@ def _clash(rows: Sequence[RankingRow], one: Example, other: Example) -> bool:
         not relevant.isdisjoint(texts_of(rows[example.row], example))
         for relevant, example in ((set(rows[one.row].positives), other), (set(rows[other.row].positives), one))
     )
+
+
+def set_of(row: RankingRow) -> str:
+    """Return the name of the set that a row is from."""
+    return str(row.origin.get("set", ""))
 
 
 def texts_of(row: RankingRow, example: Example) -> list[str]:

@@ -10,6 +10,7 @@ from ragkit.engine.calls import Category
 from ragkit.engine.registry import objectives
 from ragkit.errors import InputError
 from ragkit.models.adapters import PAIR_SETTINGS, adapter_folder
+from ragkit.models.sentence_transformers_models import CrossEncoderReranker
 from ragkit.tuning.job import AdapterSettings, Objective, Trained, TrainingJob
 from ragkit.tuning.objectives import encoders
 from ragkit.tuning.objectives import trainer as shared
@@ -58,6 +59,8 @@ class Reranker(Objective):
             raise InputError(f"adapter: '{adapter.start}' has no head for pairs to go on from")
 
     def train(self, job: TrainingJob) -> Trained:
+        if not isinstance(job.model, CrossEncoderReranker):
+            raise InputError(f"objective reranker trains models of provider cross-encoder, not {job.model.model}")
         if self.head == "pair" and job.training.max_length <= self.query_length:
             raise InputError(f"training: max_length {job.training.max_length} leaves no room for passages")
         rows = [row for row in cast("Sequence[RankingRow]", job.rows) if row.positives and row.negatives]
@@ -67,7 +70,9 @@ class Reranker(Objective):
         draw = encoders.drawn_rows(rows, each_positive=False, positives=2, negatives=self.passages - 1)
         plan = planned(rows, draw, steps, training.batch_size, training.seed)
         trainer = self._trainer(weights, rows, plan, steps, job)
-        return shared.run(trainer, job, self._write, rows=len(rows), rows_without_pair=len(job.rows) - len(rows))
+        return shared.run_and_write(
+            trainer, job, self._write, {"rows": len(rows), "rows_without_pair": len(job.rows) - len(rows)}
+        )
 
     def _load(self, job: TrainingJob) -> Any:
         from sentence_transformers import CrossEncoder

@@ -3,19 +3,26 @@
 import json
 import random
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
+import numpy as np
 from pydantic import Field
 
+from ragkit.engine.cache import CallCache
 from ragkit.engine.calls import Category
 from ragkit.engine.registry import objectives
-from ragkit.errors import InputError
+from ragkit.engine.tasks import run_tasks
+from ragkit.errors import InputError, RagkitError
 from ragkit.models.adapters import ENCODER
+from ragkit.models.base import Encoder
+from ragkit.models.sentence_transformers_models import SentenceTransformerEncoder
+from ragkit.paths import project_dir
 from ragkit.tuning.job import AdapterSettings, Objective, Trained, TrainingJob
 from ragkit.tuning.objectives import encoders
 from ragkit.tuning.objectives import trainer as shared
-from ragkit.tuning.objectives.encoders import Example, planned, scores_of, texts_of
+from ragkit.tuning.objectives.encoders import Example, planned, scores_of, set_of, texts_of
 from ragkit.tuning.rows import RankingRow, Row
 
 
@@ -60,15 +67,21 @@ class Retriever(Objective):
             raise InputError(f"objective: {self.loss} compares passages of a row; set negatives to 1 or more")
 
     def train(self, job: TrainingJob) -> Trained:
+        encoder = encoder_of(job)
         rows = [row for row in cast("Sequence[RankingRow]", job.rows) if row.positives]
+        bank = Bank(rows, encoder, job) if self.texts == "queries" else None
         weights = encoders.load(job, "SentenceTransformer")
         weights.max_seq_length = min(weights.max_seq_length or job.training.max_length, job.training.max_length)
-        bank = Bank(weights, rows, job) if self.texts == "queries" else None
         encoders.add_adapter(weights, job)
         plan = self._plan(rows, job)
         steps = len(plan) // job.training.batch_size
         trainer = self._trainer(weights, rows, plan, steps, bank, job)
-        return shared.run(trainer, job, self._write, rows=len(rows), rows_without_positive=len(job.rows) - len(rows))
+        return shared.run_and_write(
+            trainer,
+            job,
+            self._write,
+            {"rows": len(rows), "rows_without_positive": len(job.rows) - len(rows)},
+        )
 
     def _plan(self, rows: Sequence[RankingRow], job: TrainingJob) -> list[Example]:
         training, by_row = job.training, self.texts == "queries"
@@ -93,10 +106,11 @@ class Retriever(Objective):
 
         whole: dict[str, Any] = {}
         if bank is not None:
-            table = [{"query": rows[example.row].query, "label": example.row} for example in plan]
+            prefix = encoder_of(job).query_prefix
+            table = [{"query": prefix + rows[example.row].query, "label": example.row} for example in plan]
             loss: Any = query_loss(weights, bank, self.temperature)
         else:
-            table = self._table(rows, plan)
+            table = self._table(rows, plan, job)
             if self.loss == "contrastive":
                 micro = job.training.micro_batch or job.training.batch_size
                 loss = losses.CachedMultipleNegativesRankingLoss(
@@ -111,16 +125,17 @@ class Retriever(Objective):
         args = shared.arguments(SentenceTransformerTrainingArguments, job, steps, **whole)
         return encoders.build(SentenceTransformerTrainer, weights, loss, Dataset.from_list(table), args)
 
-    def _table(self, rows: Sequence[RankingRow], plan: Sequence[Example]) -> list[dict[str, Any]]:
+    def _table(self, rows: Sequence[RankingRow], plan: Sequence[Example], job: TrainingJob) -> list[dict[str, Any]]:
         """Return a row of the trainer's data set for each example; all have the same number of passages."""
+        encoder = encoder_of(job)
         pools: dict[str, dict[str, None]] = {}
         for row in rows:
-            pools.setdefault(str(row.origin.get("set", "")), {}).update(dict.fromkeys(row.positives))
+            pools.setdefault(set_of(row), {}).update(dict.fromkeys(row.positives))
         table = []
         for place, example in enumerate(plan):
             row = rows[example.row]
             texts = texts_of(row, example)
-            found: dict[str, Any] = {"query": row.query}
+            found: dict[str, Any] = {"query": encoder.query_prefix + row.query}
             if self.loss != "contrastive":
                 if len(texts) <= self.negatives:
                     raise InputError(
@@ -129,8 +144,8 @@ class Retriever(Objective):
                     )
                 found["label"] = scores_of(row, example)
             if missing := 1 + self.negatives - len(texts):
-                texts += _others(texts, row, list(pools[str(row.origin.get("set", ""))]), missing, place)
-            found |= {f"text_{number}": text for number, text in enumerate(texts)}
+                texts += _others(texts, row, list(pools[set_of(row)]), missing, place)
+            found |= {f"text_{number}": encoder.passage_prefix + text for number, text in enumerate(texts)}
             table.append(found)
         return table
 
@@ -146,6 +161,17 @@ class Retriever(Objective):
         encoders.write(weights, job, save_full=save_full, further=say, strength=self.strength)
 
 
+def encoder_of(job: TrainingJob) -> SentenceTransformerEncoder:
+    """Return the model of a job.
+
+    Raises:
+        InputError: it is another kind of encoder.
+    """
+    if not isinstance(job.model, SentenceTransformerEncoder):
+        raise InputError(f"objective retriever trains models of provider sentence-transformers, not {job.model.model}")
+    return job.model
+
+
 class Bank:
     """The passages of all rows with the vectors that they keep, and which of them serve which row.
 
@@ -155,8 +181,8 @@ class Bank:
         sets: set of each row.
     """
 
-    def __init__(self, weights: Any, rows: Sequence[RankingRow], job: TrainingJob) -> None:
-        self.sets = [str(row.origin.get("set", "")) for row in rows]
+    def __init__(self, rows: Sequence[RankingRow], encoder: Encoder, job: TrainingJob) -> None:
+        self.sets = [set_of(row) for row in rows]
         positions: dict[str, dict[str, int]] = {}
         for name, row in zip(self.sets, rows, strict=True):
             known = positions.setdefault(name, {})
@@ -166,38 +192,29 @@ class Bank:
             [positions[name][text] for text in row.positives] for name, row in zip(self.sets, rows, strict=True)
         ]
         self.vectors: Mapping[str, Any] = {
-            name: _embedded(weights, list(known), name, job) for name, known in positions.items()
+            name: _embedded(encoder, list(known), job) for name, known in positions.items()
         }
 
 
-def _embedded(weights: Any, texts: Sequence[str], name: str, job: TrainingJob) -> Any:
-    """Return the vectors of passages, made in the number format in which the model works."""
+def _embedded(encoder: Encoder, texts: Sequence[str], job: TrainingJob) -> Any:
+    """Return the vectors that passages have in an index, from the call cache where they were asked for before.
+
+    Raises:
+        RagkitError: the encoder failed on one.
+    """
     import torch
+    from torch.nn import functional
 
-    parts = []
-    with torch.autocast(**_precision(job)):
-        for start in range(0, len(texts), 256):
-            job.on_progress(f"passages of {name}", start, len(texts))
-            parts.append(
-                weights.encode(
-                    list(texts[start : start + 256]),
-                    prompt="",
-                    normalize_embeddings=True,
-                    convert_to_tensor=True,
-                    show_progress_bar=False,
-                )
-            )
-    job.on_progress(f"passages of {name}", len(texts), len(texts))
-    return torch.cat(parts).float()
-
-
-def _precision(job: TrainingJob) -> dict[str, Any]:
-    import torch
-
-    device = job.model.resolved_device.split(":")[0]
-    dtype = job.model.resolved_dtype
-    low = dtype != "float32"
-    return {"device_type": device, "enabled": low, "dtype": getattr(torch, dtype) if low else torch.bfloat16}
+    cache = CallCache(project_dir() / "calls.sqlite")
+    try:
+        tasks = [partial(encoder.embed, text, "passage") for text in texts]
+        outcomes = run_tasks(tasks, name="passages", cache=cache, on_progress=job.on_progress)
+    finally:
+        cache.close()
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise RagkitError(f"objective: a passage cannot be embedded: {outcome.error}")
+    return functional.normalize(torch.from_numpy(np.stack([outcome.value for outcome in outcomes])), dim=-1)
 
 
 def query_loss(weights: Any, bank: Bank, temperature: float) -> Any:

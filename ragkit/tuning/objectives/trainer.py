@@ -227,17 +227,21 @@ def watching(job: TrainingJob, rows: Sequence[Any]) -> dict[str, Any]:
     return {"eval_strategy": "steps", "eval_steps": job.training.save_every} if rows else {}
 
 
-def run(
-    trainer: Any, job: TrainingJob, write: Callable[[Any, TrainingJob], None] | None = None, **figures: Any
-) -> Trained:
+def run(trainer: Any, job: TrainingJob, **figures: Any) -> Trained:
     """Train with a trainer, from the last whole checkpoint if the job is a resumed one, and keep the result.
 
     Args:
         trainer: of transformers or TRL, built with `arguments`.
         job: the job.
-        write: writes the result; by default `save`.
         figures: what else is worth keeping of this training.
     """
+    return run_and_write(trainer, job, save, figures)
+
+
+def run_and_write(
+    trainer: Any, job: TrainingJob, write: Callable[[Any, TrainingJob], None], figures: dict[str, Any]
+) -> Trained:
+    """Do what `run` does, with another function than `save` that writes the result."""
     from transformers import PrinterCallback, ProgressCallback
 
     for noisy in (PrinterCallback, ProgressCallback):
@@ -250,7 +254,7 @@ def run(
     took = {"seconds": round(time.monotonic() - begun, 1), "cpu_seconds": round(time.process_time() - busy, 1)}
     if last is not None:
         took["resumed_at_step"] = int(last.name.rpartition("-")[2])
-    (write or save)(trainer, job)
+    write(trainer, job)
     logged = [row for row in trainer.state.log_history if "loss" in row or "reward" in row]
     trainable = sum(part.numel() for part in trainer.model.parameters() if part.requires_grad)
     kept = {"first": _numbers(logged[0]), "last": _numbers(logged[-1])} if logged else {}
