@@ -1,10 +1,11 @@
 """Rows for encoders and rerankers: queries with passages that serve them, and with hard ones that do not."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,7 +15,7 @@ from ragkit.engine.controls import steps_of
 from ragkit.engine.registry import builders
 from ragkit.engine.state import Documents, Passage
 from ragkit.engine.tasks import Task, run_tasks
-from ragkit.errors import InputError, RagkitError
+from ragkit.errors import InputError, RagkitError, did_you_mean
 from ragkit.evaluation.evidence import Evidence, holds_answer
 from ragkit.index.build import PASSAGES
 from ragkit.index.fields import SearchField, searched_text
@@ -37,17 +38,20 @@ class Query:
 
     Attributes:
         id: of the question, or of the passage that the query was taken from.
-        positives: relevant texts.
-        gold: ids of passages that are never negatives.
+        relevant: what serves it, each with id and text: a gold passage, or the pieces that it was cut into.
         answers: texts whose presence makes a passage relevant.
     """
 
     kind: Kind
     id: str
     text: str
-    positives: tuple[str, ...]
-    gold: frozenset[str]
+    relevant: tuple[tuple[tuple[str, str], ...], ...]
     answers: tuple[str, ...] = ()
+
+    @property
+    def gold(self) -> frozenset[str]:
+        """The ids of passages that are never negatives."""
+        return frozenset(name for pieces in self.relevant for name, _ in pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,11 @@ class Found:
     def score(self, part: str, name: str) -> float | None:
         """Return the score of a passage in a part; None where the part did not find it."""
         return next((passage.score for passage in self.rankings[part] if passage.id == name), None)
+
+    def fused(self, name: str, index: LocalIndex) -> float:
+        """Return the reciprocal rank fusion of a passage's ranks; a part that did not find it adds nothing."""
+        ranks = [[passage.id for passage in ranking] for ranking in self.rankings.values()]
+        return sum(1 / (index.fusion.k + ranking.index(name) + 1) for ranking in ranks if name in ranking)
 
 
 @builders.register("ranking")
@@ -83,6 +92,9 @@ class RankingBuilder(DataBuilder):
     margin: float | None = Field(
         0.95, gt=0, description="share of the best gold passage's score above which others are no negatives; null: none"
     )
+    copies: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        {}, description="how often the rows of a set are taken, once by default; evens out sets of different sizes"
+    )
     titles: int = Field(0, ge=0, description="rows of each set whose query is a title")
     sentences: int = Field(0, ge=0, description="rows of each set whose query is a sentence of the passage")
     teacher: Literal["ranks"] | None = Field(None, description="ranks: score all texts of a row by their fused ranks")
@@ -92,6 +104,9 @@ class RankingBuilder(DataBuilder):
     def build(self, part: Part, context: BuildContext) -> Sequence[Row]:
         if sum(teacher is not None for teacher in (self.teacher, self.reranker, self.encoder)) > 1:
             raise InputError("data: name one teacher: teacher, reranker or encoder")
+        for name in self.copies:
+            if name not in context.openers:
+                raise InputError(f"data.copies: there is no set '{name}'{did_you_mean(name, context.openers)}")
         rows: list[Row] = []
         for opened in context.sets(part):
             index = opened.pipeline.index
@@ -101,7 +116,8 @@ class RankingBuilder(DataBuilder):
             queries = list(self._questions(opened, index, fields))
             if part == "train":
                 queries += self._free(index, fields, context.seed)
-            rows += self._rows(opened.name, queries, index, fields, context)
+            copies = self.copies.get(opened.name, 1) if part == "train" else 1
+            rows += self._rows(opened.name, queries, index, fields, context) * copies
         return rows
 
     def _questions(self, opened: TuningSet, index: LocalIndex, fields: Sequence[SearchField]) -> Iterator[Query]:
@@ -110,11 +126,12 @@ class RankingBuilder(DataBuilder):
             wanted = {name for question in opened.questions for name in question.supporting_ids}
             gold = evidence.find(wanted)
         for question in opened.questions:
-            own = [passage for name in question.supporting_ids for passage in gold[name]]
-            if own and all(gold[name] for name in question.supporting_ids):
-                texts = tuple(dict.fromkeys(read_text(passage, fields) for passage in own))
-                ids = frozenset(passage.id for passage in own)
-                yield Query("question", question.id, question.question, texts, ids, question.answers)
+            if question.supporting_ids and all(gold[name] for name in question.supporting_ids):
+                relevant = tuple(
+                    tuple((passage.id, read_text(passage, fields)) for passage in gold[name])
+                    for name in question.supporting_ids
+                )
+                yield Query("question", question.id, question.question, relevant, question.answers)
 
     def _free(self, index: LocalIndex, fields: Sequence[SearchField], seed: int) -> list[Query]:
         if not self.titles and not self.sentences:
@@ -122,10 +139,7 @@ class RankingBuilder(DataBuilder):
         store = PassageStore(current_build(index.folder) / PASSAGES)
         try:
             found = free_queries(store, fields, self.titles, self.sentences, random.Random(seed))  # noqa: S311
-            return [
-                Query(free.kind, free.passage, free.query, (free.positive,), frozenset({free.passage}))
-                for free in found
-            ]
+            return [Query(free.kind, free.passage, free.query, (((free.passage, free.positive),),)) for free in found]
         finally:
             store.close()
 
@@ -140,31 +154,39 @@ class RankingBuilder(DataBuilder):
         found = self._run([_searching(index, query.text, self.depth) for query in queries], "negatives", context)
         rows = []
         for query, outcome in zip(queries, found, strict=True):
-            chosen = self._negatives(query, outcome, index, fields)
+            positives = _positives(query, outcome, index)
+            negatives = self._negatives(query, outcome, index, fields)
             scores = None
             if self.teacher == "ranks":
-                scores = tuple(_fused(outcome, passage.id, index) for passage in chosen)
-                scores = (*(max(_fused(outcome, own, index) for own in query.gold) for _ in query.positives), *scores)
-            texts = tuple(read_text(passage, fields) for passage in chosen)
-            origin = {"set": name, "question": query.id, "kind": query.kind}
+                scores = tuple(outcome.fused(passage, index) for passage in (*positives, *negatives))
             rows.append(
-                RankingRow(query=query.text, positives=query.positives, negatives=texts, scores=scores, origin=origin)
+                RankingRow(
+                    query=query.text,
+                    positives=tuple(positives.values()),
+                    negatives=tuple(negatives.values()),
+                    scores=scores,
+                    origin={"set": name, "question": query.id, "kind": query.kind},
+                )
             )
         return self._taught(rows, context) if self.reranker or self.encoder else rows
 
-    def _negatives(self, query: Query, found: Found, index: LocalIndex, fields: Sequence[SearchField]) -> list[Passage]:
+    def _negatives(
+        self, query: Query, found: Found, index: LocalIndex, fields: Sequence[SearchField]
+    ) -> dict[str, str]:
+        """Return the texts of negatives by id, the hardest first."""
         limit = self._limit(query, found)
-        chosen: list[Passage] = []
-        texts = set(query.positives)
+        gold = query.gold
+        chosen: dict[str, str] = {}
+        known = {text for pieces in query.relevant for _, text in pieces}
         for passage in index.fuse(list(found.rankings.values()), self.depth):
             text = read_text(passage, fields)
-            if passage.id in query.gold or text in texts or holds_answer([text], query.answers):
+            if passage.id in gold or text in known or holds_answer([text], query.answers):
                 continue
             if limit is not None and (found.score(limit[0], passage.id) or 0.0) > limit[1]:
                 continue
-            texts.add(text)
-            chosen.append(passage)
-        return chosen[: self.negatives]
+            known.add(text)
+            chosen[passage.id] = text
+        return dict(itertools.islice(chosen.items(), self.negatives))
 
     def _limit(self, query: Query, found: Found) -> tuple[str, float] | None:
         """Return a part of the index and the score in it above which a passage is probably relevant.
@@ -251,10 +273,16 @@ def _searching(index: LocalIndex, query: str, depth: int) -> Task:
     return search
 
 
-def _fused(found: Found, name: str, index: LocalIndex) -> float:
-    """Return the reciprocal rank fusion of a passage's ranks; a part that did not find it adds nothing."""
-    ranks = [[passage.id for passage in ranking] for ranking in found.rankings.values()]
-    return sum(1 / (index.fusion.k + ranking.index(name) + 1) for ranking in ranks if name in ranking)
+def _positives(query: Query, found: Found, index: LocalIndex) -> dict[str, str]:
+    """Return the texts of positives by id: of pieces the one that the index finds best, or that holds an answer."""
+    chosen = {}
+    for pieces in query.relevant:
+        name, text = max(
+            pieces, key=lambda piece: (found.fused(piece[0], index), holds_answer(piece[1:], query.answers))
+        )
+        if text not in chosen.values():
+            chosen[name] = text
+    return chosen
 
 
 def _cosine(one: Any, other: Any) -> float:

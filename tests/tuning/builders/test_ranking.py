@@ -89,6 +89,26 @@ def test_a_reranker_gets_the_fields_that_its_step_reads(context):
     assert built(context, model="judge")[0].positives == texts("rice", title=False)
 
 
+def test_rows_of_a_set_are_taken_several_times_for_training_only(context):
+    assert len(built(context, "train", copies={"farm": 3})) == 6
+    assert len(built(context, copies={"farm": 3})) == 2
+    with pytest.raises(InputError, match="there is no set 'farms', did you mean 'farm'"):
+        built(context, copies={"farms": 3})
+
+
+def test_of_a_long_gold_document_the_piece_that_serves_is_the_positive(context, folder, tmp_path):
+    pieces = ["Soil is old. " * 60, "Loess is dust that the wind brought. " * 20, "Peat is wet. " * 60]
+    line = {"id": "long", "title": "Ground", "text": " ".join(pieces)}
+    (tmp_path / "corpus.jsonl").write_text(json.dumps(line) + "\n")
+    with Pipeline.from_yaml(YAML.format(folder=tmp_path)) as pipeline:
+        pipeline.prepare()
+        asked = TuningSet("long", pipeline, [Question("q", "What did the wind bring?", (), ("long",))])
+        opener = contextmanager(lambda part: iter([asked]))
+        (row,) = RankingBuilder().build("train", BuildContext({"long": opener}, "words", 0, tmp_path, lambda *_: None))
+    assert len(row.positives) == 1 and "wind" in row.positives[0]
+    assert row.negatives == ()
+
+
 def test_titles_and_sentences_are_queries_for_training_only(context):
     rows = built(context, "train", titles=2, sentences=2)
     kinds = [row.origin["kind"] for row in rows]
