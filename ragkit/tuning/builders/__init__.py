@@ -4,6 +4,7 @@ from ragkit.tuning.builders.corpus_qa import CorpusQA
 from ragkit.tuning.builders.knowledge_filter import EvidenceRows, KnowledgeFilterRows
 from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
+from ragkit.tuning.builders.ranking import RankingBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
 from ragkit.tuning.builders.rebel import RebelRows
@@ -16,6 +17,7 @@ __all__ = [
     "PaRagAnswers",
     "PaRagPreferences",
     "RTuningBuilder",
+    "RankingBuilder",
     "ReaderBuilder",
     "ReaderPromptsBuilder",
     "RebelRows",

@@ -3,7 +3,9 @@
 from ragkit.tuning.objectives.evidence import EvidenceObjective
 from ragkit.tuning.objectives.policy import Grpo, Rloo
 from ragkit.tuning.objectives.preference import Dpo, Genarm
+from ragkit.tuning.objectives.reranker import Reranker
+from ragkit.tuning.objectives.retriever import Retriever
 from ragkit.tuning.objectives.reward_model import RewardModelObjective
 from ragkit.tuning.objectives.sft import Sft
 
-__all__ = ["Dpo", "EvidenceObjective", "Genarm", "Grpo", "RewardModelObjective", "Rloo", "Sft"]
+__all__ = ["Dpo", "EvidenceObjective", "Genarm", "Grpo", "Reranker", "Retriever", "RewardModelObjective", "Rloo", "Sft"]
