@@ -275,7 +275,7 @@ def _searching(index: LocalIndex, query: str, depth: int) -> Task:
 
 def _positives(query: Query, found: Found, index: LocalIndex) -> dict[str, str]:
     """Return the texts of positives by id: of pieces the one that the index finds best, or that holds an answer."""
-    chosen = {}
+    chosen: dict[str, str] = {}
     for pieces in query.relevant:
         name, text = max(
             pieces, key=lambda piece: (found.fused(piece[0], index), holds_answer(piece[1:], query.answers))
