@@ -20,6 +20,9 @@ from ragkit.stages.retrieve import (
     RetrieveMultiVector,
     RetrieveSparse,
 )
+from ragkit.stages.steer_filter import SteerFilter
+from ragkit.stages.steer_prune import SteerPrune
+from ragkit.stages.steer_rw import SteerRW
 
 __all__ = [
     "AnswerCertainty",
@@ -41,4 +44,7 @@ __all__ = [
     "RetrieveMultiVector",
     "RetrieveSparse",
     "RewriteHyde",
+    "SteerFilter",
+    "SteerPrune",
+    "SteerRW",
 ]
