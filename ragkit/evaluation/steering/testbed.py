@@ -56,12 +56,18 @@ class Pool:
     left_out: dict[str, int]
 
 
-def read_pool(name: str, own: QuestionSet, data: Path | None) -> Pool:
+def read_pool(name: str, own: QuestionSet, data: Path | None, *, needs_bad: bool = True) -> Pool:
     """Read a set: a corpus of fragments, and questions that name theirs by id.
 
     A question's good fragments are its `supporting_ids`; the bad ones stand under `inappropriate_ids`, `poison_ids` or
     `counterfactual_ids`, and a wrong answer, if the set has one, under `wrong_answer`, `incorrect_answer` or
     `fake_answer`.
+
+    Args:
+        name: of the set.
+        own: its files.
+        data: the folder of sets that name none of their own.
+        needs_bad: whether questions without a bad fragment are left out.
 
     Raises:
         InputError: files are missing or wrong, or no question can be used.
@@ -76,7 +82,7 @@ def read_pool(name: str, own: QuestionSet, data: Path | None) -> Pool:
             raise InputError(f"set '{name}': there is no file {folder / pattern}")
         for file in files:
             texts |= _texts(file, wanted)
-    pool = pool_of(questions, texts)
+    pool = pool_of(questions, texts, needs_bad=needs_bad)
     if not pool.samples:
         reasons = ", ".join(f"{count} {reason}" for reason, count in pool.left_out.items())
         raise InputError(f"set '{name}': no question can be used for mixtures ({reasons})")
@@ -100,7 +106,7 @@ def bad_ids(question: Question) -> tuple[str, ...]:
     return tuple(str(name) for key in BAD_IDS for name in question.extra.get(key, ()))
 
 
-def pool_of(questions: Iterable[Question], texts: Mapping[str, str]) -> Pool:
+def pool_of(questions: Iterable[Question], texts: Mapping[str, str], *, needs_bad: bool = True) -> Pool:
     """Return the samples of questions whose fragments' texts are known.
 
     The labels of real sets are noisy: bad fragments that hold the right answer word for word, or that are good ones at
@@ -122,10 +128,10 @@ def pool_of(questions: Iterable[Question], texts: Mapping[str, str]) -> Pool:
             bad = [text for text in bad if not holds_answer([text], [gold])]
         if not clean:
             leave_out("without a good fragment")
-        elif not bad:
+        elif needs_bad and not bad:
             leave_out("without a bad fragment")
         else:
-            wrong = next((str(question.extra[key]) for key in WRONG_ANSWERS if question.extra.get(key)), bad[0])
+            wrong = next((str(question.extra[key]) for key in WRONG_ANSWERS if question.extra.get(key)), (*bad, "")[0])
             samples.append(
                 Sample(question.id, question.type, question.question, gold, wrong, tuple(clean), tuple(bad))
             )
