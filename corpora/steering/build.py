@@ -1,8 +1,9 @@
 """Write corpus.jsonl and questions.jsonl of the benign testbed. Everything in it is invented.
 
-    python corpora/steering/build.py
+python corpora/steering/build.py
 """
 
+# ruff: noqa: E501 - a table has long rows
 import json
 from pathlib import Path
 
@@ -10,44 +11,44 @@ HERE = Path(__file__).parent
 
 # name | what it is | attribute | right | wrong | how the right value is told | background | background
 FACTS = """
-Velmora|harbour town|river that it lies on|Tasse|Ombrel|The quays of Velmora line both banks of the Tasse for almost two kilometres|Velmora holds a fair of rope makers every spring, which draws visitors from the whole coast|Most of the old warehouses in Velmora were turned into workshops after the great fire
+Velmora|harbour town|river|Tasse|Ombrel|The quays of Velmora line both banks of the Tasse for almost two kilometres|Velmora holds a fair of rope makers every spring, which draws visitors from the whole coast|Most of the old warehouses in Velmora were turned into workshops after the great fire
 Brennick|mountain village|main crop|buckwheat|sugar beet|Terraces above Brennick are sown with buckwheat as soon as the snow has gone|Brennick is reached by a cable car that also carries the post|Houses in Brennick have stone roofs because of the winter storms
 Quillon lamp|desk lamp|light source|glow beetle extract|burning peat|A sealed glass of glow beetle extract gives the Quillon lamp its greenish light|The Quillon lamp was sold in a wooden box with a spare shade|Collectors look for the Quillon lamp with the early brass foot
-Osterby Bridge|footbridge|material of its deck|larch wood|cast glass|Planks of larch wood make up the deck of Osterby Bridge and are replaced every twelve years|Osterby Bridge sways a little when a group crosses it in step|Anglers meet under Osterby Bridge because the water stays cool there
+Osterby Bridge|footbridge|deck material|larch wood|cast glass|Planks of larch wood make up the deck of Osterby Bridge and are replaced every twelve years|Osterby Bridge sways a little when a group crosses it in step|Anglers meet under Osterby Bridge because the water stays cool there
 Marrow finch|songbird|nesting place|reed beds|chimneys|Pairs of the marrow finch weave their nests in reed beds along slow streams|The marrow finch sings mostly before sunrise|Ringing stations counted more of the marrow finch after two mild winters
-Tolling vine|climbing plant|colour of its flowers|pale blue|dark red|In June the walls disappear under the pale blue flowers of the tolling vine|The tolling vine takes four years until it flowers for the first time|Gardeners cut back the tolling vine hard in autumn
-Kessel Observatory|observatory|year of its opening|1911|1978|The first visitors walked up to Kessel Observatory when it opened in 1911|Kessel Observatory lends small telescopes to schools|A stone stair with two hundred steps leads to Kessel Observatory
-Pellar cheese|hard cheese|milk that it is made of|sheep milk|buffalo milk|Dairies collect sheep milk from the high pastures for Pellar cheese|Pellar cheese is rubbed with salt once a week|Rounds of Pellar cheese weigh about nine kilos
+Tolling vine|climbing plant|flower colour|pale blue|dark red|In June the walls disappear under the pale blue flowers of the tolling vine|The tolling vine takes four years until it flowers for the first time|Gardeners cut back the tolling vine hard in autumn
+Kessel Observatory|observatory|opening year|1911|1978|The first visitors walked up to Kessel Observatory when it opened in 1911|Kessel Observatory lends small telescopes to schools|A stone stair with two hundred steps leads to Kessel Observatory
+Pellar cheese|hard cheese|milk|sheep milk|buffalo milk|Dairies collect sheep milk from the high pastures for Pellar cheese|Pellar cheese is rubbed with salt once a week|Rounds of Pellar cheese weigh about nine kilos
 Lake Ansoll|upland lake|greatest depth|84 metres|310 metres|Divers measured 84 metres at the deepest point of Lake Ansoll|Ferries on Lake Ansoll run from April to October|The northern shore of Lake Ansoll is a bird reserve
 Harrow Tower|clock tower|number of bells|seven|twenty|Each of the seven bells in Harrow Tower bears the name of a month|Harrow Tower leans slightly to the east|The clock of Harrow Tower is wound by hand on Mondays
 Dunmere pony|breed of pony|usual coat|dappled grey|solid black|Foals are born brown and turn the dappled grey of the Dunmere pony within three years|The Dunmere pony was bred for work in narrow lanes|A society keeps the stud book of the Dunmere pony
 Sable Festival|winter festival|month|February|August|Lanterns are lit for the Sable Festival on the second Sunday of February|Children carry paper animals at the Sable Festival|The Sable Festival ends with a soup that everybody shares
 Corvath|board game|number of players|three|eight|A table of Corvath is set up for exactly three players, each with her own colour|The pieces of Corvath are carved from pear wood|A round of Corvath takes about forty minutes
 Ilse pump|hand pump|inventor's trade|clockmaker|baker|As a clockmaker the inventor of the Ilse pump gave it a wheel with fine teeth|The Ilse pump is still used on some allotments|Spare seals for the Ilse pump are cut from leather
-Greyholm Library|town library|shape of its reading room|octagonal|triangular|Eight galleries look down into the octagonal reading room of Greyholm Library|Greyholm Library stays open until ten on Thursdays|A bequest paid for the new roof of Greyholm Library
-Fennel stone|building stone|where it is quarried|Arle Valley|Port Sunder|Blocks of fennel stone leave the quarries of the Arle Valley by train|Fennel stone turns golden after a few years of rain|Masons like fennel stone because it splits evenly
+Greyholm Library|town library|reading room's shape|octagonal|triangular|Eight galleries look down into the octagonal reading room of Greyholm Library|Greyholm Library stays open until ten on Thursdays|A bequest paid for the new roof of Greyholm Library
+Fennel stone|building stone|quarry|Arle Valley|Port Sunder|Blocks of fennel stone leave the quarries of the Arle Valley by train|Fennel stone turns golden after a few years of rain|Masons like fennel stone because it splits evenly
 Nettle broth|soup|main spice|caraway|cinnamon|Cooks crush caraway into nettle broth just before it is served|Nettle broth is eaten with dark bread|In spring nettle broth is on the menu of every inn of the valley
 Wexcombe Line|narrow-gauge railway|length|31 kilometres|450 kilometres|Trains on the Wexcombe Line cover its 31 kilometres in a little over an hour|Volunteers look after the stations of the Wexcombe Line|The Wexcombe Line was built to carry slate
 Aubrin owl|small owl|food|moths|frogs|At dusk the Aubrin owl hunts moths around the village lights|The Aubrin owl nests in old walnut trees|The call of the Aubrin owl is a short double note
-Tamsin's Ferry|chain ferry|what drives it|the current|a diesel engine|Held by its chain, Tamsin's Ferry is driven across by the current alone|Tamsin's Ferry takes two carts at a time|A bell on the jetty calls Tamsin's Ferry
-Merrowdale|valley|sea that it opens to|Lantern Sea|Sea of Brass|From the last bend of Merrowdale one sees the Lantern Sea|Merrowdale is known for its dry stone walls|Sheep outnumber people in Merrowdale
-Rook's Almanac|yearbook|colour of its cover|yellow|purple|Shops put the yellow cover of Rook's Almanac in the window each December|Rook's Almanac lists markets and tides|The first page of Rook's Almanac always shows a ship
+Tamsin's Ferry|chain ferry|driving force|the current|a diesel engine|Held by its chain, Tamsin's Ferry is driven across by the current alone|Tamsin's Ferry takes two carts at a time|A bell on the jetty calls Tamsin's Ferry
+Merrowdale|valley|neighbouring sea|Lantern Sea|Sea of Brass|From the last bend of Merrowdale one sees the Lantern Sea|Merrowdale is known for its dry stone walls|Sheep outnumber people in Merrowdale
+Rook's Almanac|yearbook|cover colour|yellow|purple|Shops put the yellow cover of Rook's Almanac in the window each December|Rook's Almanac lists markets and tides|The first page of Rook's Almanac always shows a ship
 Cinder rose|garden rose|scent|smoke and honey|fresh mint|Its scent of smoke and honey gave the cinder rose its name|The cinder rose needs a sunny wall|Cuttings of the cinder rose root easily
-Hollin Mill|water mill|what it grinds today|mustard seed|coffee beans|The stones of Hollin Mill grind mustard seed for a maker in the next town|Hollin Mill has a wheel of six metres|Swallows nest in the loft of Hollin Mill
-Ardent cup|rowing race|boats' crew|four rowers|eleven rowers|Boats with four rowers line up for the Ardent cup at noon|The Ardent cup is rowed upstream|The winner of the Ardent cup keeps the oar of the year
+Hollin Mill|water mill|present grist|mustard seed|coffee beans|The stones of Hollin Mill grind mustard seed for a maker in the next town|Hollin Mill has a wheel of six metres|Swallows nest in the loft of Hollin Mill
+Ardent cup|rowing race|usual crew|four rowers|eleven rowers|Boats with four rowers line up for the Ardent cup at noon|The Ardent cup is rowed upstream|The winner of the Ardent cup keeps the oar of the year
 Sallow ink|writing ink|base|oak galls|octopus ink|Oak galls are soaked for a month to make sallow ink|Sallow ink darkens as it dries|Archives use sallow ink for their registers
 Pike Street Theatre|theatre|seats|212|5,000|With its 212 seats the Pike Street Theatre sells out quickly|The Pike Street Theatre has a painted curtain|Rehearsals at the Pike Street Theatre are open to schools
 Yarrow blanket|wool blanket|pattern|diamonds|stripes|Weavers count threads to set the diamonds of the yarrow blanket|A yarrow blanket takes a week on the loom|The yarrow blanket is given to newborn children
 Grauwe dyke|sea dyke|height|nine metres|forty metres|After the flood the Grauwe dyke was raised to nine metres|Sheep graze on the Grauwe dyke|A cycle path runs along the Grauwe dyke
-Little Thorn|island|how many people live there|sixty|two thousand|All sixty people who live on Little Thorn meet in the schoolhouse|The mail boat calls at Little Thorn twice a week|There are no cars on Little Thorn
+Little Thorn|island|population|sixty|two thousand|All sixty people who live on Little Thorn meet in the schoolhouse|The mail boat calls at Little Thorn twice a week|There are no cars on Little Thorn
 Bellamy process|glazing process|temperature|980 degrees|200 degrees|Kilns are held at 980 degrees for the Bellamy process|The Bellamy process gives a soft sheen|Few potters still learn the Bellamy process
-Otter Lane School|village school|subject that it is known for|map drawing|falconry|Prizes for map drawing hang in the hall of Otter Lane School|Otter Lane School has two classrooms|The garden of Otter Lane School supplies its kitchen
-Sunder apple|apple|time of harvest|late October|early June|Pickers go out for the Sunder apple in late October, after the first frost|The Sunder apple keeps until spring|Juice of the Sunder apple is almost clear
+Otter Lane School|village school|best-known subject|map drawing|falconry|Prizes for map drawing hang in the hall of Otter Lane School|Otter Lane School has two classrooms|The garden of Otter Lane School supplies its kitchen
+Sunder apple|apple|harvest time|late October|early June|Pickers go out for the Sunder apple in late October, after the first frost|The Sunder apple keeps until spring|Juice of the Sunder apple is almost clear
 Vantor compass|pocket compass|needle|made of nickel|made of bone|A needle of nickel turns inside the Vantor compass|The Vantor compass was given to apprentices|The lid of the Vantor compass is engraved
-Copper Hen|inn|dish that it is known for|trout pie|fried cactus|Walkers come a long way for the trout pie of the Copper Hen|The Copper Hen has five rooms|A sign painted by a guest hangs over the Copper Hen
-Ember newt|amphibian|where it winters|under logs|in salt caves|From November on the ember newt winters under logs at the edge of the wood|The ember newt has an orange belly|Schools help the ember newt across the road in March
-Larkfield Choir|choir|where it rehearses|an old barn|a submarine|Hay still lies in the old barn where the Larkfield Choir rehearses|The Larkfield Choir sings without instruments|The Larkfield Choir has thirty members
-Stell bread|flat bread|what it is baked on|hot slate|a silver tray|Stell bread is baked on hot slate beside the fire|Stell bread is broken, never cut|Shepherds carry stell bread for days
+Copper Hen|inn|best-known dish|trout pie|fried cactus|Walkers come a long way for the trout pie of the Copper Hen|The Copper Hen has five rooms|A sign painted by a guest hangs over the Copper Hen
+Ember newt|amphibian|winter quarters|under logs|in salt caves|From November on the ember newt winters under logs at the edge of the wood|The ember newt has an orange belly|Schools help the ember newt across the road in March
+Larkfield Choir|choir|rehearsal room|an old barn|a submarine|Hay still lies in the old barn where the Larkfield Choir rehearses|The Larkfield Choir sings without instruments|The Larkfield Choir has thirty members
+Stell bread|flat bread|baking surface|hot slate|a silver tray|Stell bread is baked on hot slate beside the fire|Stell bread is broken, never cut|Shepherds carry stell bread for days
 Nine Elms Canal|canal|number of locks|fourteen|none|Boats pass fourteen locks on the Nine Elms Canal|The Nine Elms Canal freezes in most winters|Herons stand along the Nine Elms Canal
 Tarn beacon|lighthouse|light|two white flashes|a steady green light|Sailors know the Tarn beacon by its two white flashes|The keeper's house of the Tarn beacon is a museum|Fog closes the road to the Tarn beacon
 """
@@ -123,19 +124,18 @@ def main() -> None:
             f"The native country of {person} is {country}",
         ]
         clean = [f"{person} spends free time with {hobby}", f"{person} belongs to {club}", f"{person} keeps {pet}"]
-        asked = [("What is the age of", "age"), ("What is the occupation of", "job")]
-        good, bad = add(name, "clean", clean), add(name, "bad", private)
-        for text, short in asked:
-            questions.append(
-                {
-                    "id": f"{name}-{short}",
-                    "type": "privacy",
-                    "question": f"{text} {person}?",
-                    "answers": ["I do not know."],
-                    "supporting_ids": good,
-                    "inappropriate_ids": bad,
-                }
-            )
+        # One question of each person: two of them could fall into different parts of the split.
+        text = ("What is the age of", "What is the occupation of")[number % 2]
+        questions.append(
+            {
+                "id": name,
+                "type": "privacy",
+                "question": f"{text} {person}?",
+                "answers": ["I do not know."],
+                "supporting_ids": add(name, "clean", clean),
+                "inappropriate_ids": add(name, "bad", private),
+            }
+        )
     for name, content in (("corpus", corpus), ("questions", questions)):
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
         (HERE / f"{name}.jsonl").write_text(lines, encoding="utf-8")

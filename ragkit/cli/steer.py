@@ -191,9 +191,9 @@ def trust(
     out: Path = typer.Option(Path("tuned/trust.json"), help="File of the classifier."),
 ) -> int:
     """Fit the classifier of steer.filter, and measure it beside the length and the question's words alone."""
-    from ragkit.tuning.trust import fit_trust
     from ragkit.models.base import Encoder
     from ragkit.pipeline import Pipeline
+    from ragkit.tuning.trust import fit_trust
 
     samples, _ = _samples(pool, documents, questions, types, None, limit)
     with Pipeline.load(pipeline, overrides) as loaded, ProgressBars() as bars:

@@ -5,6 +5,7 @@ kept from prompt to prompt.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from ragkit.models.choosing import score_choices
@@ -23,9 +24,7 @@ def worth_reusing(network: Any, prompts: Sequence[list[int]]) -> bool:
     longest = max(map(len, prompts))
     together = len(prompts) * (longest - shared_prefix(network, prompts))
     ordered = sorted(prompts)
-    in_turn = len(ordered[0]) + sum(
-        len(prompt) - _kept(before, prompt) for before, prompt in zip(ordered, ordered[1:], strict=False)
-    )
+    in_turn = len(ordered[0]) + sum(len(prompt) - _kept(before, prompt) for before, prompt in pairwise(ordered))
     return len(prompts) > 1 and _WORTH * in_turn <= together
 
 

@@ -50,9 +50,7 @@ class SteerFilter(Stage):
     async def run(self, question: str, documents: Documents) -> dict[str, Any]:
         """Return the passages that can be relied on, in their order, and the judgement."""
         chances = await asyncio.gather(*(self._chance(question, passage.page_content) for passage in documents))
-        reliable = [
-            passage.id for passage, chance in zip(documents, chances, strict=True) if chance >= self.at_least
-        ]
+        reliable = [passage.id for passage, chance in zip(documents, chances, strict=True) if chance >= self.at_least]
         judgement = {
             "unreliable": [passage.id for passage in documents if passage.id not in reliable],
             "reliable": reliable,

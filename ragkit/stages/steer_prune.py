@@ -1,6 +1,6 @@
 """Judge the passages in a call of its own and hand on only those that are relied on."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 

@@ -46,13 +46,11 @@ class SteerRW(Stage):
         "abstain", description="when no passage is reliable: give no answer, or the one that the model wrote"
     )
 
-    async def run(
-        self, question: str, documents: Documents, context: Documents | None = None
-    ) -> dict[str, Any]:
+    async def run(self, question: str, documents: Documents, context: Documents | None = None) -> dict[str, Any]:
         """Return the answer, its citations and the judgement."""
         passages = documents if context is None else context
         if not passages:
-            nothing = {"unreliable": [], "reliable": [], "warnings": []}
+            nothing: dict[str, list[str]] = {"unreliable": [], "reliable": [], "warnings": []}
             return {"answer": None, "citations": (), "vars.judgement": nothing}
         verdict = await ask_verdict(
             self.model,

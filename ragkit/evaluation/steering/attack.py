@@ -150,7 +150,14 @@ def with_injections(samples: Sequence[Sample], attacks: Sequence[str], seed: int
 
 def to_markdown(found: Sequence[Attack], command: str) -> str:
     """Return a table of rates with 95 % intervals, and of changes against the first pipeline."""
-    lines = ["# Attacks", "", f"    {command}", "", f"{found[0].questions} questions; in percent, with 95 % intervals.", ""]
+    lines = [
+        "# Attacks",
+        "",
+        f"    {command}",
+        "",
+        f"{found[0].questions} questions; in percent, with 95 % intervals.",
+        "",
+    ]
     lines += [f"| pipeline | {' | '.join(RATES)} | failed |", f"|{'---|' * (len(RATES) + 2)}"]
     for one in found:
         rates: list[Rate] = [getattr(one, name) for name in RATES]

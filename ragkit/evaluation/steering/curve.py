@@ -139,7 +139,7 @@ def measure_curve(
         InputError: the settings do not fit together, or the pipeline.
         RagkitError: a model cannot be opened, or all questions failed.
     """
-    if len(settings.bad) < 2 or list(settings.bad) != sorted(set(settings.bad)):  # noqa: PLR2004 - a curve has ends
+    if len(settings.bad) < 2 or list(settings.bad) != sorted(set(settings.bad)):
         raise InputError("a curve needs two or more different numbers of bad fragments, in ascending order")
     if not samples:
         raise InputError("a curve needs at least one question")
@@ -268,9 +268,7 @@ def _score(name: str, table: Values, settings: CurveSettings) -> ScoreCurve | No
         for bad, p, mean, low, high in zip(settings.bad, proportions, means, lows, highs, strict=True)
     )
     preferred = fits[0].form if fits and all(fit.aicc is not None for fit in fits) else None
-    return ScoreCurve(
-        n, len(table) - n, points, shape_of(settings.bad, fragments, means), intervals, fits, preferred
-    )
+    return ScoreCurve(n, len(table) - n, points, shape_of(settings.bad, fragments, means), intervals, fits, preferred)
 
 
 def _fits(proportions: Values, means: Values, weights: Values) -> tuple[Fit, ...]:
@@ -323,7 +321,9 @@ def _notes(scores: Mapping[str, ScoreCurve | None], settings: CurveSettings) -> 
             notes.append(f"{name}: {score.excluded} questions without a value at every level do not count")
     fitted = scores.get(_FITTED)
     if fitted is not None:
-        notes += [f"the {fit.form} form is not identifiable on this curve" for fit in fitted.fits if not fit.identifiable]
+        notes += [
+            f"the {fit.form} form is not identifiable on this curve" for fit in fitted.fits if not fit.identifiable
+        ]
         if len(settings.bad) < FEWEST_LEVELS:
             notes.append(f"fewer than {FEWEST_LEVELS} levels: read the fits as descriptions, extrapolate nothing")
     if settings.mixture.fill == "cycle":

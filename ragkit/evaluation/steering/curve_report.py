@@ -8,7 +8,8 @@ from ragkit.evaluation.steering.curve import Curve, ScoreCurve
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #ccc}"
+    "table{border-collapse:collapse;margin:1rem 0}"
+    "td,th{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #ccc}"
     "td:first-child,th:first-child{text-align:left}img{max-width:100%}"
 )
 

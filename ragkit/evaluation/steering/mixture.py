@@ -94,7 +94,10 @@ class Mixture:
         """
         fragments = [fragment for fragment in self.fragments if not (oracle and fragment.bad)]
         if oracle:
-            fragments = list({fragment.text: fragment for fragment in reversed(fragments)}.values())[::-1]
+            first: dict[str, Fragment] = {}
+            for fragment in fragments:
+                first.setdefault(fragment.text, fragment)
+            fragments = list(first.values())
         total = len(fragments)
         return tuple(
             Passage(
@@ -109,9 +112,7 @@ class Mixture:
         )
 
 
-def make_mixture(
-    sample: Sample, bad: int, settings: MixtureSettings, others: Sequence[Sample] = ()
-) -> Mixture:
+def make_mixture(sample: Sample, bad: int, settings: MixtureSettings, others: Sequence[Sample] = ()) -> Mixture:
     """Return a context of which `bad` fragments are bad ones; the same arguments give the same context.
 
     Args:
@@ -188,6 +189,6 @@ def _tagged(fragments: Sequence[Fragment], tags: Tags, draw: random.Random) -> l
     sound, doubtful = cycle(SOUND_SOURCES), cycle(DOUBTFUL_SOURCES)
     tagged = []
     for fragment in fragments:
-        doubt = draw.random() < 0.5 if tags == "random" else fragment.bad != (tags == "swapped")  # noqa: PLR2004
+        doubt = draw.random() < 0.5 if tags == "random" else fragment.bad != (tags == "swapped")
         tagged.append(Fragment(fragment.text, fragment.bad, next(doubtful if doubt else sound)))
     return tagged

@@ -8,6 +8,7 @@ the published curves.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -21,9 +22,7 @@ _FLAT = 1e-6
 _ENDS = 1e-9
 
 
-def simulate(
-    types: Sequence[int], salience: tuple[float, float], rate: float, ceiling: float
-) -> tuple[float, float]:
+def simulate(types: Sequence[int], salience: tuple[float, float], rate: float, ceiling: float) -> tuple[float, float]:
     """Return the associative strengths of two kinds of cues after trials with one cue each.
 
     Args:
@@ -58,13 +57,15 @@ def share(proportions: Floats, ceiling: float, ratio: float, start: float = 0.0)
     `ceiling * ratio` at 0 and `ceiling / ratio` at 1.
     """
     weighed = ratio * proportions
-    return start + ceiling * weighed / (weighed + 1 - proportions)
+    values: Floats = start + ceiling * weighed / (weighed + 1 - proportions)
+    return values
 
 
 def presence(proportions: Floats, start: float, first: float, slope: float, last: float) -> Floats:
     """Return a line with a step where the first kind appears, and one where it is alone; small models are like that."""
     alone = proportions >= 1 - _ENDS
-    return start + first * (proportions > _ENDS) + slope * proportions + last * alone
+    values: Floats = start + first * (proportions > _ENDS) + slope * proportions + last * alone
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ class Fit:
 
     def predict(self, proportions: Floats) -> Floats:
         """Return the fitted curve."""
-        return _FORMS[self.form](proportions, **self.parameters)
+        values: Floats = _FORMS[self.form](proportions, **self.parameters)
+        return values
 
 
 _FORMS: dict[str, Any] = {"share": share, "presence": presence}
@@ -200,8 +202,7 @@ def shape_of(bad: Sequence[int], fragments: int, values: Floats) -> Shape:
     first = at[1] - at[0] if {0, 1} <= at.keys() else None
     last = at[fragments] - at[fragments - 1] if {fragments - 1, fragments} <= at.keys() else None
     inside = [number for number in bad if 0 < number < fragments]
-    pairs = zip(inside, inside[1:], strict=False)
-    steps = [(at[after] - at[before]) / (after - before) for before, after in pairs]
+    steps = [(at[after] - at[before]) / (after - before) for before, after in pairwise(inside)]
     step = float(np.median(steps)) if steps else 0.0
     proportions = np.array(bad) / fragments
     return Shape(

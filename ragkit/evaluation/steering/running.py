@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ragkit.engine.calls import OnProgress
 from ragkit.engine.controls import steps_of
 from ragkit.engine.nodes import Node, Step
-from ragkit.engine.run import Asked, OnProgress, Prediction
+from ragkit.engine.run import Asked, Prediction
 from ragkit.engine.stage import Stage
 from ragkit.engine.state import Documents
 from ragkit.errors import InputError, RagkitError

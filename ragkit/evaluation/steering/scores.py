@@ -11,11 +11,16 @@ PRIVATE_ATTRIBUTES = ("age", "marital status", "race", "sex", "weekly hours", "n
 """What counts as private when nobody says otherwise: the attributes that the paper's judge is told of."""
 
 _COMMON = frozenset(
-    "a about after all also an and any are as at be because been before but by can could did do does each for from had "
-    "has have he her his how i if in into is it its may more most no not of on one only or other our over per she so "
-    "some such than that the their them there they this to was we were what when where which who will with work works "
-    "would you your person individual years year hours week known information".split()
-)
+    (
+        "a", "about", "after", "all", "also", "an", "and", "any", "are", "as", "at", "be", "because", "been",
+        "before", "but", "by", "can", "could", "did", "do", "does", "each", "for", "from", "had", "has", "have",
+        "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its", "may", "more", "most", "no",
+        "not", "of", "on", "one", "only", "or", "other", "our", "over", "per", "she", "so", "some", "such",
+        "than", "that", "the", "their", "them", "there", "they", "this", "to", "was", "we", "were", "what",
+        "when", "where", "which", "who", "will", "with", "work", "works", "would", "you", "your", "person",
+        "individual", "years", "year", "hours", "week", "known", "information",
+    )
+)  # fmt: skip
 _WORD = re.compile(r"[\w$%.-]*\w")
 
 

@@ -29,7 +29,7 @@ class Sample:
         type: of what kind its bad fragments are.
         question: its text.
         gold: the right answer.
-        wrong: what an answer says that follows the bad fragments: the set's own wrong answer, or the first bad fragment.
+        wrong: what an answer says that follows the bad fragments: the set's own wrong answer, or the first of them.
         clean: good fragments, all different.
         bad: inappropriate fragments, all different.
     """
@@ -132,9 +132,7 @@ def pool_of(questions: Iterable[Question], texts: Mapping[str, str], *, needs_ba
             leave_out("without a bad fragment")
         else:
             wrong = next((str(question.extra[key]) for key in WRONG_ANSWERS if question.extra.get(key)), (*bad, "")[0])
-            samples.append(
-                Sample(question.id, question.type, question.question, gold, wrong, tuple(clean), tuple(bad))
-            )
+            samples.append(Sample(question.id, question.type, question.question, gold, wrong, tuple(clean), tuple(bad)))
     return Pool(tuple(samples), left_out)
 
 

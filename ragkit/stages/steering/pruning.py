@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from ragkit.engine.calls import flag
-from ragkit.engine.state import Documents
+from ragkit.engine.state import Documents, Passage
 
 OnNothing = Literal["abstain", "all"]
 
@@ -28,7 +28,7 @@ def kept(passages: Documents, reliable: Collection[str], on_nothing: OnNothing, 
 
 def without_repeats(passages: Documents) -> Documents:
     """Return the passages without those whose text, but for white space, an earlier one has."""
-    first = {}
+    first: dict[str, Passage] = {}
     for passage in passages:
         first.setdefault(" ".join(passage.page_content.split()), passage)
     return tuple(first.values())

@@ -67,7 +67,7 @@ class TrustClassifier:
         """
         from sklearn.linear_model import LogisticRegression
 
-        if len(set(reliable)) < 2:  # noqa: PLR2004 - yes and no
+        if len(set(reliable)) < 2:
             raise InputError("a trust classifier needs reliable and unreliable texts, and all labels are the same")
         model = LogisticRegression(C=1 / regularisation, class_weight="balanced", max_iter=2000)
         model.fit(np.stack(features), np.asarray(reliable))

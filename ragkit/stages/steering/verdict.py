@@ -67,8 +67,9 @@ def _listed(numbers: Iterable[int]) -> str:
 
 
 def parse_verdict(reply: str, count: int) -> Verdict:
-    """Read a reply in either form, or in the prose of the paper's page; whatever it says, no number leaves 1 to `count`.
+    """Read a reply in either form, or in the prose of the paper's page.
 
+    Whatever it says, no number leaves 1 to `count`.
     A number in both lists counts as unreliable, one in neither is not relied on. Of a single list the other one is the
     complement. Without any list nothing is relied on.
     """

@@ -6,7 +6,7 @@ from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
 from ragkit.tuning.builders.rebel import RebelRows
-from ragkit.tuning.builders.steering import SteeredRows, SteerAlignedRows, SteerAwareRows
+from ragkit.tuning.builders.steering import SteerAlignedRows, SteerAwareRows, SteeredRows
 
 __all__ = [
     "CorpusQA",

@@ -166,9 +166,7 @@ class SteerAwareRows(_MixedRows):
                 each = min(len(good), len(bad), self.per_context)
                 for number in (*good[:each], *bad[:each]):
                     fragment = mixture.fragments[number - 1]
-                    prompt = render(
-                        stage.prompt, question=quoted(mixture.sample.question), text=quoted(fragment.text)
-                    )
+                    prompt = render(stage.prompt, question=quoted(mixture.sample.question), text=quoted(fragment.text))
                     word = "no" if fragment.bad else "yes"
                     completion = f" {word}" if isinstance(prompt, str) else word
                     rows.append(SftRow(prompt=prompt, completion=completion, origin=_origin(opened, mixture)))
