@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_generators import answers, tiny_model
 
+from ragkit.errors import ReplyError
 from ragkit.models.transformers_lm import TransformersModel
 from ragkit.stages.steering.verdict import (
     Verdict,
@@ -99,7 +100,8 @@ def test_a_random_model_writes_valid_lists(tmp_path, with_answer):
         for under in ({"grammar": grammar}, {"schema": schema})
     ]
     for one, reply in zip(asked, answers(model, "generate", asked), strict=True):
-        text = reply.value["text"]
+        # A text that is cut inside a character follows no grammar; stages read it as far as it goes.
+        text = reply.reply if isinstance(reply, ReplyError) else reply.value["text"]
         verdict = parse_verdict(text, 6)
         assert "out of range" not in verdict.warnings and "no judgement" not in verdict.warnings
         if "grammar" in one:

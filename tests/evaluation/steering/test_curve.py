@@ -18,7 +18,7 @@ from ragkit.models.scripted import ScriptedModel
 from ragkit.models.transformers_lm import TransformersModel
 from ragkit.pipeline import Pipeline
 from ragkit.settings import RunSettings
-from ragkit.stages import AnswerRead, RetrieveSparse, SteerPrune, SteerRW
+from ragkit.stages import AnswerRead, SteerPrune, SteerRW
 
 TEN = MixtureSettings(fragments=10)
 LEVELS = tuple(range(11))
@@ -30,14 +30,8 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("RAGKIT_HOME", str(tmp_path / "home"))
 
 
-def gullible(prompt: str) -> str:
-    """Follow the first bad fragment that is there."""
-    number = prompt.partition("field ")[2].partition(" ")[0]
-    return f"Field {number} bears {'glass' if 'bears glass' in prompt else 'wheat'}."
-
-
 def bends(prompt: str) -> str:
-    """Answer by the rule of `gullible`; as a likelihood: the bad text is probable if any bad fragment is there."""
+    """Follow bad fragments as soon as there is one; as a likelihood: what is answered is probable."""
     number = prompt.partition("crop of field ")[2].partition("?")[0]
     return f"Field {number} bears {'glass' if 'bears glass' in prompt else 'wheat'}."
 
@@ -142,7 +136,6 @@ def test_leaks_are_scored_for_private_samples():
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_tiny_model_has_a_curve_of_its_own_answers_and_of_its_steered_ones(tmp_path, form):
     model = TransformersModel(model=str(tiny_model(tmp_path / "base")), dtype="float32", device="cpu", chat=False)
-    model._tokenizers  # noqa: B018 - it is loaded by the engine
     steer = tmp_path / "steer.jinja"
     steer.write_text("{{ texts | join(' ') }} {{ question }} {{ form }}{{ abstain }}{{ answers }}")
     short = MixtureSettings(fragments=3)
@@ -227,4 +220,3 @@ def test_retrieval_is_replaced_and_what_follows_stays():
 
     changed = over_mixtures(reading(bends, SteerPrune(model=ScriptedModel(default="x"))), {})
     assert [node.id for node in changed.nodes] == ["steer.given", "steer.prune", "answer.read"]
-    assert RetrieveSparse.name.startswith("retrieve.")

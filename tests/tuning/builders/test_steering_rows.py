@@ -63,7 +63,6 @@ def test_verdicts_follow_the_labels(build):
         assert not verdict.warnings and len(lines) == len(set(lines)) == 10
         assert len(verdict.unreliable) == row.origin["bad"]
         assert (verdict.answer == "unanswerable") == (not verdict.reliable)
-        assert verdict.answer not in lines[:0]
     assert [row.completion for row in build(SteeredRows, "rw", bad=(1, 3), copies=2, none_bad=0.2, all_bad=0.2)] == [
         row.completion for row in rows
     ]
@@ -105,7 +104,7 @@ def test_pipelines_without_the_stage_are_refused(build):
     with pytest.raises(InputError, match="11 of 10 fragments"):
         build(SteeredRows, "rw", bad=(11,))
     with pytest.raises(InputError, match="no question of the sets"):
-        build(SteeredRows, "rw", types=("hearsay",))
+        build(SteeredRows, "rw", bad=(1,), types=("hearsay",))
 
 
 @pytest.mark.parametrize("name", ["rw_steering_1", "rw_steering_2", "steer_aligned", "steer_aware"])
