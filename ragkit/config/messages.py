@@ -14,6 +14,7 @@ NAMES: dict[Category, str] = {
     "nli": "an entailment model",
     "reward": "a reward model",
     "index": "an index",
+    "memory": "a memory",
 }
 """What messages call the kinds of resources."""
 

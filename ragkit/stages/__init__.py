@@ -6,8 +6,10 @@ from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.colbert import RerankColbert
 from ragkit.stages.compressor import RerankLangChain
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.filter import FilterKnowledge
 from ragkit.stages.hyde import RewriteHyde
 from ragkit.stages.listwise import RerankListwise
+from ragkit.stages.memory import MemoryRecall, MemoryStore, MemoryTrigger
 from ragkit.stages.mmr import RerankMMR
 from ragkit.stages.rebel import RerankRebel
 from ragkit.stages.reciprocal_fusion import RerankReciprocalFusion
@@ -20,6 +22,7 @@ from ragkit.stages.retrieve import (
     RetrieveMultiVector,
     RetrieveSparse,
 )
+from ragkit.stages.rewrite import RewritePlus
 from ragkit.stages.steer_filter import SteerFilter
 from ragkit.stages.steer_prune import SteerPrune
 from ragkit.stages.steer_rw import SteerRW
@@ -31,6 +34,10 @@ __all__ = [
     "AnswerRecite",
     "ContextPack",
     "ContextParents",
+    "FilterKnowledge",
+    "MemoryRecall",
+    "MemoryStore",
+    "MemoryTrigger",
     "RerankColbert",
     "RerankCrossEncoder",
     "RerankLangChain",
@@ -44,6 +51,7 @@ __all__ = [
     "RetrieveMultiVector",
     "RetrieveSparse",
     "RewriteHyde",
+    "RewritePlus",
     "SteerFilter",
     "SteerPrune",
     "SteerRW",

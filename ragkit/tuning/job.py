@@ -119,10 +119,13 @@ class Objective(Component):
     Attributes:
         rows: the kind of rows that it trains on.
         trains: the kind of model that it trains.
+        gated: whether the result takes the model's place in the pipeline, so that the gate can judge it there; a model
+            that grades or guides others is judged by the validation rows alone.
     """
 
     rows: ClassVar[type[Row]] = Row
     trains: ClassVar[Category] = "model"
+    gated: ClassVar[bool] = True
 
     def check(self, adapter: AdapterSettings) -> None:
         """Refuse settings that do not go together, before anything is built.

@@ -78,7 +78,7 @@ class ScoreCurve:
         points: a point for each level.
         shape: what the curve says without a model.
         intervals: 95 % intervals of the shape's and the fits' figures, by name; None where not defined.
-        fits: of the association strength; the first one is the one that AICc prefers.
+        fits: of the association strength; the one that AICc prefers first, without it one that is identifiable.
         preferred: the form that AICc prefers; None without fits or with too few levels for it.
     """
 
@@ -272,9 +272,9 @@ def _score(name: str, table: Values, settings: CurveSettings) -> ScoreCurve | No
 
 
 def _fits(proportions: Values, means: Values, weights: Values) -> tuple[Fit, ...]:
-    """Return both forms fitted, the one that AICc prefers first."""
+    """Return both forms fitted, the one that AICc prefers first; without it, one that is identifiable."""
     fits = [fit_share(proportions, means, weights, offset=True), fit_presence(proportions, means, weights)]
-    return tuple(sorted(fits, key=lambda fit: float("inf") if fit.aicc is None else fit.aicc))
+    return tuple(sorted(fits, key=lambda fit: (float("inf") if fit.aicc is None else fit.aicc, not fit.identifiable)))
 
 
 def _figures(

@@ -1,8 +1,9 @@
 """Objectives that ragkit brings along; importing this package registers them."""
 
+from ragkit.tuning.objectives.evidence import EvidenceObjective
 from ragkit.tuning.objectives.policy import Grpo, Rloo
 from ragkit.tuning.objectives.preference import Dpo, Genarm
 from ragkit.tuning.objectives.reward_model import RewardModelObjective
 from ragkit.tuning.objectives.sft import Sft
 
-__all__ = ["Dpo", "Genarm", "Grpo", "RewardModelObjective", "Rloo", "Sft"]
+__all__ = ["Dpo", "EvidenceObjective", "Genarm", "Grpo", "RewardModelObjective", "Rloo", "Sft"]
