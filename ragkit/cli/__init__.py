@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from ragkit.cli import calibrate, index, memory, stages
+from ragkit.cli import calibrate, index, memory, stages, steer
 from ragkit.cli.ask import ask
 from ragkit.cli.compare import compare
 from ragkit.cli.console import errors, show_log
@@ -47,6 +47,7 @@ app.command()(report)
 app.command()(explain)
 app.command()(validate)
 app.add_typer(stages.app, name="stages")
+app.add_typer(steer.app, name="steer")
 app.command()(schema)
 app.command()(init)
 app.command()(doctor)

@@ -76,6 +76,17 @@ class NetworkReading:
         self._mask = self._mask[kept]
         self.scores = self.scores[kept]
 
+    def rewind(self, length: int) -> None:
+        """Go on with the first row alone, as if only its first tokens had been read; scores follow with the next read.
+
+        Not for networks with a soft prompt or with a window.
+        """
+        import torch
+
+        self._past.batch_select_indices(torch.zeros(1, dtype=torch.long, device=self._network.device))
+        self._past.crop(length)
+        self._mask = self._mask[:1, :length]
+
     def _pass(self, inputs: dict[str, Any], seen: Any, keep: int = 1) -> Any:
         """Make a pass over new tokens; `seen` is their mask, or how many there are if all of them count."""
         import torch
@@ -102,8 +113,13 @@ def shared_prefix(network: Any, prompts: Sequence[list[int]]) -> int:
         return 0
     first, last = min(prompts), max(prompts)  # in lexical order, all others lie between these two
     limit = min(len(prompt) for prompt in prompts) - 1
-    common = next((n for n in range(min(len(first), len(last))) if first[n] != last[n]), len(first))
-    return common if (common := min(common, limit)) >= _SHORTEST_SHARED else 0
+    return common if (common := min(common_prefix(first, last), limit)) >= _SHORTEST_SHARED else 0
+
+
+def common_prefix(first: Sequence[int], last: Sequence[int]) -> int:
+    """Return how many first tokens two prompts have in common."""
+    shorter = min(len(first), len(last))
+    return next((n for n in range(shorter) if first[n] != last[n]), shorter)
 
 
 def left_pad(sequences: Sequence[Sequence[int]], pad_id: int, device: Any) -> tuple[Any, Any]:

@@ -20,6 +20,7 @@ from ragkit.models.devices import check
 from ragkit.models.embedded import identify, locate, quiet_transformers
 from ragkit.models.guided_decoding import Guide, GuidedReading, Voice, check_vocabulary, weigh
 from ragkit.models.local_weights import LocalWeights
+from ragkit.models.prefix_reuse import score_in_turn, worth_reusing
 from ragkit.models.reading import NetworkReading, Reading
 from ragkit.models.resident import Network, resident_base
 from ragkit.models.tokenization import PromptTokenizer
@@ -255,10 +256,18 @@ class TransformersModel(LanguageModel, LocalWeights):
             else:
                 asked.append((position, labels, prompts, choices))
         if asked:
-            scores = score_choices(self._read([row[2] for row in asked]), [row[3] for row in asked], self._pad_id)
+            scores = self._scores([row[2] for row in asked], [row[3] for row in asked])
             for (position, labels, prompts, _), row_scores in zip(asked, scores, strict=True):
                 outcomes[position] = reply(labels, row_scores, len(prompts[0]))
         return [outcomes[position] for position in range(len(batch))]
+
+    def _scores(self, prompts: Sequence[list[list[int]]], choices: Sequence[list[list[int]]]) -> list[list[float]]:
+        """Return the log-probabilities of continuations of prompts, sharing what the prompts have in common."""
+        if list(self._voices.values()) == [1.0]:
+            network, own = self._networks[0], [of_row[0] for of_row in prompts]
+            if worth_reusing(network, own):
+                return score_in_turn(network, own, choices, self._pad_id)
+        return score_choices(self._read(prompts), choices, self._pad_id)
 
     def _read(self, prompts: Sequence[list[list[int]]]) -> Reading:
         """Have each voice read its prompts of a batch; a voice without weight need not."""

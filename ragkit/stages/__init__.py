@@ -23,6 +23,9 @@ from ragkit.stages.retrieve import (
     RetrieveSparse,
 )
 from ragkit.stages.rewrite import RewritePlus
+from ragkit.stages.steer_filter import SteerFilter
+from ragkit.stages.steer_prune import SteerPrune
+from ragkit.stages.steer_rw import SteerRW
 
 __all__ = [
     "AnswerCertainty",
@@ -49,4 +52,7 @@ __all__ = [
     "RetrieveSparse",
     "RewriteHyde",
     "RewritePlus",
+    "SteerFilter",
+    "SteerPrune",
+    "SteerRW",
 ]

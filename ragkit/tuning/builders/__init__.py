@@ -9,6 +9,7 @@ from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
 from ragkit.tuning.builders.rebel import RebelRows
 from ragkit.tuning.builders.rewriter import RewriterRows
+from ragkit.tuning.builders.steering import SteerAlignedRows, SteerAwareRows, SteeredRows
 
 __all__ = [
     "CorpusQA",
@@ -22,4 +23,7 @@ __all__ = [
     "ReaderPromptsBuilder",
     "RebelRows",
     "RewriterRows",
+    "SteerAlignedRows",
+    "SteerAwareRows",
+    "SteeredRows",
 ]

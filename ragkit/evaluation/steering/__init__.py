@@ -1,0 +1,1 @@
+"""How far bad context bends a generator: mixtures, behaviour curves, and what the answers took over."""
