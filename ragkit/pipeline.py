@@ -221,12 +221,14 @@ def _collect(
 ) -> tuple[dict[str, Resource], Resource | None]:
     """Return all models by name, and the index, with those that only the stages know."""
     for resource in used:
+        if any(resource is model for model in models.values()):
+            continue
         if resource.category == "index":
             if index is None:
                 index = resource
             elif index is not resource:
                 raise InputError("the stages use two different indexes; a pipeline has one")
-        elif all(resource is not model for model in models.values()):
+        else:
             name: str = resource.category
             while name in models:
                 name += "_"

@@ -128,8 +128,13 @@ class Builder:
 
     def resource(self, kind: type[Resource], name: Any, path: Path, where: str) -> Resource | None:
         """Return the model or index of a name, or complain."""
-        if kind.category == "index" and name != "index":
-            self.complain(path, "a pipeline has one index, the section 'index'; leave this key out", where)
+        if kind.category == "index" and name != "index" and name not in self.declared:
+            self.complain(
+                path,
+                "the index of a pipeline is the section 'index'; leave this key out, or name a further index that is "
+                "declared under 'models'",
+                where,
+            )
             return None
         if not isinstance(name, str):
             self.complain(path, f"must be the name of a model declared under 'models', not {show(name)}", where)
