@@ -6,9 +6,12 @@ from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.colbert import RerankColbert
 from ragkit.stages.compressor import RerankLangChain
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.extract import AnswerTrajectory
 from ragkit.stages.hyde import RewriteHyde
+from ragkit.stages.interleaved import ContextCollect, ReasonSentence, RewriteWithAnswer
 from ragkit.stages.listwise import RerankListwise
 from ragkit.stages.mmr import RerankMMR
+from ragkit.stages.react import AgentReact
 from ragkit.stages.rebel import RerankRebel
 from ragkit.stages.reciprocal_fusion import RerankReciprocalFusion
 from ragkit.stages.recite import AnswerRecite
@@ -22,12 +25,16 @@ from ragkit.stages.retrieve import (
 )
 
 __all__ = [
+    "AgentReact",
     "AnswerCertainty",
     "AnswerClosedBook",
     "AnswerRead",
     "AnswerRecite",
+    "AnswerTrajectory",
+    "ContextCollect",
     "ContextPack",
     "ContextParents",
+    "ReasonSentence",
     "RerankColbert",
     "RerankCrossEncoder",
     "RerankLangChain",
@@ -41,4 +48,5 @@ __all__ = [
     "RetrieveMultiVector",
     "RetrieveSparse",
     "RewriteHyde",
+    "RewriteWithAnswer",
 ]
