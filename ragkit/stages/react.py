@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from ragkit.engine.calls import flag, try_search
 from ragkit.engine.stage import Stage, stage
 from ragkit.engine.state import Documents
-from ragkit.errors import BudgetExceededError, InputError
+from ragkit.errors import BudgetExceededError, InputError, ReplyError
 from ragkit.index.base import Index
 from ragkit.models.base import LanguageModel, Prompt
 from ragkit.prompts import prompt_setting, render
@@ -337,14 +337,17 @@ class AgentReact(Stage):
             sufficiency="sufficient" in self.stop,
             tokens=self.max_new_tokens,
         )
-        generation = await self.model.generate(
-            prompt,
-            max_new_tokens=self.max_new_tokens,
-            temperature=self.temperature,
-            draw=draw,
-            grammar=form if held else None,
-            stop=() if held else ("\nObservation",),
-        )
+        try:
+            generation = await self.model.generate(
+                prompt,
+                max_new_tokens=self.max_new_tokens,
+                temperature=self.temperature,
+                draw=draw,
+                grammar=form if held else None,
+                stop=() if held else ("\nObservation",),
+            )
+        except ReplyError as error:  # it was cut before it was a whole action
+            return error.reply
         return generation.text
 
     def _demos(self) -> Sequence[Any]:

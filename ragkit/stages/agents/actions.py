@@ -7,7 +7,7 @@ what had to be mended is counted.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -123,7 +123,8 @@ def grammar(offers: Sequence[Offer], form: Form, *, thoughts: bool, sufficiency:
         form: how they are written.
         thoughts: whether a thought comes first.
         sufficiency: whether the model says if the evidence is enough.
-        tokens: the most tokens of a reply; headers take up to 64 of them, and the thought half of the rest.
+        tokens: the most tokens of a reply, but for the JSON arguments of a tool; headers take up to 64 of them, and
+            the thought half of the rest.
     """
     room = max(16, tokens - 64)
     thought, query = (room // 2, room - room // 2) if thoughts or form == "fields" else (0, room)
@@ -133,7 +134,9 @@ def grammar(offers: Sequence[Offer], form: Form, *, thoughts: bool, sufficiency:
         argument = "query"
         if offer.takes_json:
             argument = f"args_{number}"
-            rules.append(f"{argument}[max_tokens={query}]: %json {json.dumps(offer.schema)}")
+            style = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+            # No limit of tokens: it would end the object in its middle.
+            rules.append(f"{argument}: %json {json.dumps({**(offer.schema or {}), 'x-guidance': style})}")
         turns.append(_turn(offer, form, argument))
     if any("query" in turn.split() for turn in turns):
         pattern = r'/[^\s"\\][^\n"\\]*/' if form == "fields" else r"/[^\s][^\n]*/"
@@ -188,16 +191,22 @@ def read(reply: str, offers: Sequence[Offer]) -> Read:
 def _headers(text: str) -> Action | None:
     """Read the compact form; of a header that comes twice, the first counts."""
     parts: dict[str, str] = {}
-    matches = list(_LINE.finditer(text))
-    for match, following in zip(matches, [*matches[1:], None], strict=True):
-        value = text[match.end() : following.start() if following else None]
-        parts.setdefault(match[1].lower().replace("input", "query"), value)
+    for name, value in _sections(_LINE, text):
+        parts.setdefault(name.lower().replace("input", "query"), value)
     if "action" not in parts:
         return None
     name = parts["action"].strip().splitlines()[0].strip(" *`\"'.") if parts["action"].strip() else ""
     told = parts.get("answerable", "").strip().lower()
     answerable = told.startswith("y") if told.startswith(("y", "n")) else None
     return Action(one_line(parts.get("thought", "")), name, _first_paragraph(parts.get("query", "")), answerable)
+
+
+def _sections(header: re.Pattern[str], text: str) -> Iterator[tuple[str, str]]:
+    """Yield what stands between headers, with the name of the header before it."""
+    matches = list(header.finditer(text))
+    ends = [match.start() for match in matches[1:]] + [len(text)]
+    for match, end in zip(matches, ends, strict=False):  # without a header there is an end all the same
+        yield match[1], text[match.end() : end]
 
 
 def _first_paragraph(text: str) -> str:
@@ -207,11 +216,9 @@ def _first_paragraph(text: str) -> str:
 
 def _fields(text: str, rungs: list[str]) -> Action | None:
     """Read FrugalRAG's form: text on a header's own line counts, of a header that comes twice the first."""
-    matches = list(_FIELD.finditer(text))
     parts: dict[str, str] = {}
-    for match, following in zip(matches, [*matches[1:], None], strict=True):
-        value = text[match.end() : following.start() if following else None].strip()
-        parts.setdefault(match[1].removeprefix("next_"), value)
+    for header, value in _sections(_FIELD, text):
+        parts.setdefault(header.removeprefix("next_"), value.strip())
     name = parts.get("tool_name")
     if name is None:
         return None
