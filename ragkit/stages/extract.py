@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ragkit.engine.stage import Stage, stage
-from ragkit.engine.state import Citation, Documents, Passage
+from ragkit.engine.state import Citation, Documents
 from ragkit.models.base import LanguageModel
 from ragkit.prompts import prompt_setting, render
-from ragkit.stages.agents.trajectory import Turn, fit
+from ragkit.stages.agents.trajectory import Turn, fit, turn_of
 from ragkit.stages.answer import cite, containing, read_reply
 
 _ANSWER = re.compile(r"^[ \t*]*(?:final )?answer[ \t*]*:[ \t*]*(.*)", re.IGNORECASE | re.MULTILINE)
@@ -39,7 +39,7 @@ class AnswerTrajectory(Stage):
     ) -> dict[str, str | tuple[Citation, ...] | None]:
         """Return the answer and the passages that it cites, or else the first one that holds it."""
         known = {passage.id: passage for passage in documents}
-        turns = [_turn(told, known) for told in trajectory] or [Turn("", "search", question, documents)]
+        turns = [turn_of(told, known) for told in trajectory] or [Turn("", "search", question, documents)]
         shown, _ = await fit(turns, "compact", self.trajectory_tokens, self.model.count_tokens)
         prompt = render(self.prompt, question=question, trajectory=shown, abstain=self.abstain)
         reply = (await self.model.generate(prompt, max_new_tokens=self.max_new_tokens)).text
@@ -58,10 +58,3 @@ def final_answer(reply: str) -> str:
     if named := _ANSWER.findall(reply):
         return str(named[-1]).strip()
     return (reply.strip().splitlines() or [""])[-1].strip()
-
-
-def _turn(told: dict[str, Any], known: dict[str, Passage]) -> Turn:
-    """Return a turn as the stage before wrote it; passages that later stages left out are not shown."""
-    passages = tuple(known[name] for name in told["passages"] if name in known)
-    said = told["observation"][0] if told["observation"] and not told["passages"] else ""
-    return Turn(told["thought"], told["action"], told["query"], passages, said)

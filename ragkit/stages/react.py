@@ -123,6 +123,7 @@ class AgentReact(Stage):
     tools: tuple[AgentTool, ...] = Field((), description="further actions: tools of langchain, further indexes")
     form: Form = Field("compact", description="how actions are written: compact (three lines), fields (FrugalRAG's)")
     thoughts: bool = Field(True, description="whether a thought comes before an action in the compact form")
+    constrain: bool = Field(True, description="hold a model that can be held to the grammar to it")
     reasks: int = Field(1, ge=0, description="how often a reply without an action is asked again")
     max_new_tokens: int = Field(192, ge=80, description="the most tokens of a reply")
     trajectory_tokens: int = Field(2000, ge=64, description="the most tokens of the trajectory in a prompt")
@@ -329,7 +330,7 @@ class AgentReact(Stage):
         return Action(action.thought, FINISH, "", True) if enough else action
 
     async def _generate(self, prompt: Prompt, offers: Sequence[Offer], draw: int) -> str:
-        held = self.model.takes_grammar
+        held = self.constrain and self.model.takes_grammar
         form = grammar(
             offers,
             self.form,

@@ -63,6 +63,36 @@ class RankingRow(Row):
     scores: tuple[float, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoRow(Row):
+    """A step of an agent's run that ended well, to be shown in prompts.
+
+    Attributes:
+        question: the run's.
+        trajectory: what the agent saw.
+        completion: what it wrote.
+    """
+
+    question: str
+    trajectory: str
+    completion: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutRow(Row):
+    """A question to send an agent on its way with, and what its way is judged by.
+
+    Attributes:
+        gold: ids of its gold passages.
+        tau: the recall that a way has to reach to count as found; None for the objective's own.
+    """
+
+    id: str
+    question: str
+    gold: tuple[str, ...]
+    tau: float | None = None
+
+
 def write_rows(path: Path, rows: Iterable[Row]) -> str:
     """Write rows as JSON Lines, in one step, and return the SHA-256 of the file."""
     text = b"".join(dump_line(asdict(row)) for row in rows)

@@ -139,7 +139,7 @@ def grammar(offers: Sequence[Offer], form: Form, *, thoughts: bool, sufficiency:
             rules.append(f"{argument}: %json {json.dumps({**(offer.schema or {}), 'x-guidance': style})}")
         turns.append(_turn(offer, form, argument))
     if any("query" in turn.split() for turn in turns):
-        pattern = r'/[^\s"\\][^\n"\\]*/' if form == "fields" else r"/[^\s][^\n]*/"
+        pattern = r'/[^\x00-\x20"\\][^\x00-\x1f"\\]*/' if form == "fields" else r"/[^\s][^\n]*/"
         rules.append(f"query[max_tokens={query}]: {pattern}")
     lead = ""
     if form == "fields":

@@ -1,7 +1,7 @@
 """What an agent did so far, and how it is shown to a model within a limit of tokens."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,6 +58,13 @@ class View:
     turn: Turn
     place: int
     shown: tuple[tuple[int, str], ...]
+
+
+def turn_of(told: Mapping[str, Any], known: Mapping[str, Passage]) -> Turn:
+    """Return a turn from what a trace keeps of it; passages that are not among the known ones are left out."""
+    passages = tuple(known[name] for name in told["passages"] if name in known)
+    said = told["observation"][0] if told["observation"] and not told["passages"] else ""
+    return Turn(told["thought"], told["action"], told["query"], passages, said, told["failed"], told["new"])
 
 
 def title_of(passage: Passage) -> str:

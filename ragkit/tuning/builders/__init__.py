@@ -3,6 +3,7 @@
 from ragkit.tuning.builders.corpus_qa import CorpusQA
 from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
+from ragkit.tuning.builders.react import ReactDemos, ReactRollouts, ReactRows
 from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
 from ragkit.tuning.builders.rebel import RebelRows
@@ -12,6 +13,9 @@ __all__ = [
     "PaRagAnswers",
     "PaRagPreferences",
     "RTuningBuilder",
+    "ReactDemos",
+    "ReactRollouts",
+    "ReactRows",
     "ReaderBuilder",
     "ReaderPromptsBuilder",
     "RebelRows",
