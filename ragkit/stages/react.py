@@ -97,7 +97,8 @@ class AgentReact(Stage):
     `vars.react` counts searches, replies and what had to be mended in them, and says why the loop ended.
 
     Where the model can be held to a grammar, its replies are decoded under it. Other replies are read down a ladder
-    (see `ragkit.stages.agents.actions`); one without an action is asked again `reasks` times, after which the loop
+    (see `ragkit.stages.agents.actions`); one without an action is asked again
+    `reasks` times (an empty one is not), after which the loop
     ends, or, where it may not end, searches for the question.
 
     `budget` counts actions, so a loop asks at most `(budget - 1) * (1 + reasks)` replies of the model.
@@ -237,6 +238,9 @@ class AgentReact(Stage):
             rungs += found.rungs
             if found.action is not None:
                 return Decision(prompt, first, self._sufficient(found.action, walk), tuple(rungs), attempt == 0)
+            if not reply.strip():
+                rungs.append("empty")
+                break  # who says nothing has nothing to mend
             if attempt < self.reasks:
                 rungs.append("reask")
                 asked = await self.ask(walk, offers, "there is no action in it that is on offer.")

@@ -195,10 +195,10 @@ class ReactGrpo(Objective):
                 loaded.weights.set_adapter("default")
                 kl = (before - logprobs).exp() - (before - logprobs) - 1
                 loss = loss + self.beta * kl
-                divergences += float(kl.mean()) * sample.weight / total
+                divergences += float(kl.detach().mean()) * sample.weight / total
             loss = loss.mean() * sample.weight / total
             loss.backward()
-            losses += float(loss)
+            losses += float(loss.detach())
         trained = [param for param in loaded.weights.parameters() if param.requires_grad]
         torch.nn.utils.clip_grad_norm_(trained, self.clip)
         optimizer.step()
