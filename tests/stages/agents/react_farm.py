@@ -77,9 +77,13 @@ def toy_index(rankings, default=()):
         async def search(self, part, query, k, where=None):
             names = (await self.call(part, {"query": query, "k": k})).value
             return tuple(
-                Passage(id=name, page_content=f"About {name.partition('=')[2] or name}.", hits=(Hit(part, query, n, 1 / n),))
+                Passage(
+                    id=name,
+                    page_content=f"About {name.partition('=')[2] or name}.",
+                    hits=(Hit(part, query, n, 1 / n),),
+                )
                 for n, name in enumerate(names, 1)
-            )  # fmt: skip
+            )
 
         async def search_hybrid(self, query, k, depth=50, parts=None, where=None):
             return await self.search("toy", query, k)

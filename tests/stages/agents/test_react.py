@@ -200,8 +200,9 @@ def test_the_answer_is_read_from_the_trajectory_once():
 
 
 @pytest.mark.parametrize(
-    ("reply", "answer"), [("<answer>\n tin </answer>", "tin"), ("so\n**Answer:** tin", "tin"), ("well\ntin", "tin"), ("", None)]
-)  # fmt: skip
+    ("reply", "answer"),
+    [("<answer>\n tin </answer>", "tin"), ("so\n**Answer:** tin", "tin"), ("well\ntin", "tin"), ("", None)],
+)
 def test_answers_are_found_in_replies(reply, answer):
     stage = AnswerTrajectory(model=ScriptedModel(default=reply))
     assert asyncio.run(stage.run("q?", (), ()))["answer"] == answer
