@@ -17,6 +17,7 @@ BENCHES = (
     "sparse",
     "incremental",
     "report",
+    "react",
     "pdf_tables",
 )
 
