@@ -230,7 +230,8 @@ class AgentReact(Stage):
         """Have the model choose an action; nothing that it replies is an error."""
         offers = self.offers(walk)
         prompt = await self.ask(walk, offers)
-        asked, first, rungs = prompt, "", []
+        asked, first = prompt, ""
+        rungs: list[str] = []
         for attempt in range(1 + self.reasks):
             reply = await self._generate(asked, offers, draw)
             first = first if attempt else reply

@@ -125,9 +125,9 @@ def _shrunk(turns: Sequence[Turn]) -> Iterator[tuple[View, ...]]:
     """
     views = _whole(turns)
     yield views
-    for keep in (lambda v: _cut(v, _SENTENCES, None), lambda v: _cut(v, _SENTENCES, _PASSAGES)):
+    for passages in (None, _PASSAGES):
         older = range(1, max(1, len(views) - _SPARED))
-        views = tuple(keep(view) if place in older else view for place, view in enumerate(views))
+        views = tuple(_cut(view, _SENTENCES, passages) if place in older else view for place, view in enumerate(views))
         yield views
     while len(views) > 1 + _SPARED:
         views = (views[0], *views[2:])

@@ -5,7 +5,7 @@ import hashlib
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from ragkit.errors import InputError, RagkitError
 from ragkit.evaluation.evidence import Evidence
 from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.metrics.answers import normalise
+from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
 from ragkit.models.base import Prompt
 from ragkit.pipeline import Pipeline
@@ -233,7 +234,7 @@ class ReactDemos(DataBuilder):
             ran = sampling.predict(
                 [Asked(q.id, q.question, q.vars) for q in questions], on_progress=context.on_progress
             )
-            values = metric.compute(questions, [one.to_row() for one in ran])
+            values = metric.compute(questions, [cast("PredictionRow", one.to_row()) for one in ran])
             passed = [
                 one
                 for one, value in zip(ran, values, strict=True)

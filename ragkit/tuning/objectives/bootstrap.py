@@ -14,6 +14,7 @@ from ragkit.engine.registry import objectives
 from ragkit.engine.run import Asked
 from ragkit.errors import InputError
 from ragkit.evaluation.metrics import parse_metric
+from ragkit.evaluation.prediction import PredictionRow
 from ragkit.stages.agents.demos import Demo, dump_demos
 from ragkit.tuning.builders.react import drawn, with_agent
 from ragkit.tuning.frugal.evidence import agent_of
@@ -82,7 +83,9 @@ class Bootstrap(Objective):
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_text(dump_demos(demos), encoding="utf-8")
                     trial = with_agent(opened.pipeline, step, stage.model_copy(update={"demos": str(file)}))
-                    made = [one.to_row() for one in trial.predict(asked, on_progress=job.on_progress)]
+                    made = [
+                        cast("PredictionRow", one.to_row()) for one in trial.predict(asked, on_progress=job.on_progress)
+                    ]
                     values[number] += [value for value in metric.compute(questions, made) if value is not None]
                     job.on_progress("candidates", number + 1, len(sets))
         if not values[0]:

@@ -218,7 +218,8 @@ class ReactGrpo(Objective):
 
 def _order(rows: int, count: int, seed: int) -> list[int]:
     """Return which row comes when: all of them, shuffled, as often as it takes."""
-    draw, order = random.Random(seed), []  # noqa: S311 - not for secrets
+    draw = random.Random(seed)  # noqa: S311 - not for secrets
+    order: list[int] = []
     while len(order) < count:
         order += draw.sample(range(rows), rows)
     return order[:count]
