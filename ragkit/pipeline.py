@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from ragkit.engine.cache import CallCache
-from ragkit.engine.calls import OnProgress, Resource
+from ragkit.engine.calls import Category, OnProgress, Resource
 from ragkit.engine.controls import with_unique_ids
 from ragkit.engine.nodes import Node, Step, as_node, check_sequence
 from ragkit.engine.run import OnPrediction, Prediction, Questions, RunOptions, parts, run_questions
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from ragkit.evaluation.questions import Question
 
 
+_SINGLE: dict[Category, str] = {"index": "indexes", "memory": "memories"}
+"""What a pipeline has one of."""
+
+
 class Pipeline(Runnable[str | dict[str, Any], Prediction]):
     """Stages in order, with the models and the index that they use.
 
@@ -34,10 +38,11 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
         name: used for the run's folder.
         models: models by name; those found in the stages are added under names of their own.
         index: the index that retrieval stages search; found in the stages if not given.
+        memory: the memory that questions share; found in the stages if not given.
         run: questions, metrics and limits of a batch run.
 
     Raises:
-        InputError: a stage reads what no stage before it surely writes, or there are two indexes.
+        InputError: a stage reads what no stage before it surely writes, or there are two indexes or memories.
 
     Example:
         >>> pipeline = Pipeline.load("pipelines/quickstart.yaml")
@@ -53,12 +58,16 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
         name: str = "pipeline",
         models: Mapping[str, Resource] | None = None,
         index: Resource | None = None,
+        memory: Resource | None = None,
         run: RunSettings | None = None,
     ) -> None:
         self.name = name
         self.nodes = with_unique_ids(as_node(step) for step in steps)
         self.settings = run or RunSettings()
-        self.models, self.index = _collect(self.resources, dict(models or {}), index)
+        further = {id(model) for model in (models or {}).values()}  # indexes among them are an agent's
+        self.index = _only([part for part in self.resources if id(part) not in further], "index", index)
+        self.memory = _only(self.resources, "memory", memory)
+        self.models = _named(self.resources, dict(models or {}))
         problems: list[str] = []
 
         def complain(node: Node, message: str) -> None:
@@ -70,7 +79,7 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
 
     @property
     def resources(self) -> list[Resource]:
-        """The models and indexes of the stages and of the judges, each once."""
+        """The models, indexes and memories of the stages and of the judges, each once."""
         return [part for part in parts([*self.nodes, *self.settings.judges.values()]) if isinstance(part, Resource)]
 
     @classmethod
@@ -216,21 +225,22 @@ def _question_of(value: Any) -> str:
     return question
 
 
-def _collect(
-    used: Sequence[Resource], models: dict[str, Resource], index: Resource | None
-) -> tuple[dict[str, Resource], Resource | None]:
-    """Return all models by name, and the index, with those that only the stages know."""
+def _only(used: Sequence[Resource], category: Category, given: Resource | None) -> Resource | None:
+    """Return the one resource of a category, given or found."""
     for resource in used:
-        if any(resource is model for model in models.values()):
-            continue
-        if resource.category == "index":
-            if index is None:
-                index = resource
-            elif index is not resource:
-                raise InputError("the stages use two different indexes; a pipeline has one")
-        else:
+        if resource.category == category:
+            if given is not None and given is not resource:
+                raise InputError(f"the stages use two different {_SINGLE[category]}; a pipeline has one")
+            given = resource
+    return given
+
+
+def _named(used: Sequence[Resource], models: dict[str, Resource]) -> dict[str, Resource]:
+    """Return all models by name, with those that only the stages know."""
+    for resource in used:
+        if resource.category not in _SINGLE and all(resource is not model for model in models.values()):
             name: str = resource.category
             while name in models:
                 name += "_"
             models[name] = resource
-    return models, index
+    return models

@@ -37,7 +37,12 @@ from ragkit.tuning.sets import openers
 
 READER = "embedded:reader"
 STAGES = ("informativeness", "robustness", "citation")
-SHORT = {"training.batch_size": 4, "training.max_length": 704, "training.save_every": 1000}
+SHORT = {
+    "training.batch_size": 4,
+    "training.learning_rate": 1e-4,
+    "training.max_length": 704,
+    "training.watched": 0,
+}
 """What makes the recipes short ones."""
 MODES: tuple[Mode, ...] = ("golden", "golden+noise", "no_golden")
 METRICS = ("em", "f1", "hit", "support_precision", "support_recall", "support_f1", "abstained")
@@ -58,7 +63,7 @@ class Given(Stage):
 def recipe_of(stage_name: str, steps: int, limit: int, start: str) -> Recipe:
     """Return the recipe of a stage, shortened."""
     file = Path("pipelines/tuning") / f"pa_rag_dpo_{stage_name}.yaml"
-    sets = load_recipe(file).sets
+    sets = load_recipe(file, ["adapter.start=null"]).sets
     changes = SHORT | {"training.steps": steps, "adapter.start": start} | {f"sets.{name}.limit": limit for name in sets}
     return load_recipe(file, [f"{key}={json.dumps(value)}" for key, value in changes.items()])
 
@@ -137,7 +142,8 @@ def answered(
 ) -> dict[Mode, dict[str, list[float | None]]]:
     """Return the scores of an adapter's answers in each scenario."""
     name = recipe.settings.model
-    pipeline = Pipeline.load(recipe.settings.pipeline, [f"models.{name}.adapter={json.dumps(adapter)}"])
+    changes = [*recipe.overrides, f"models.{name}.adapter={json.dumps(adapter)}"]
+    pipeline = Pipeline.load(recipe.settings.pipeline, changes)
     reader = reader_of(pipeline, name)
     return {mode: scores(questions, answers(reader, further, own, questions)) for mode, own in documents.items()}
 
@@ -156,8 +162,8 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--data", type=Path, required=True, help="a folder for each set")
     arguments.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES)
-    arguments.add_argument("--steps", type=int, default=20, help="of each stage")
-    arguments.add_argument("--train", type=int, default=60, help="training questions of each set")
+    arguments.add_argument("--steps", type=int, default=12, help="of each stage")
+    arguments.add_argument("--train", type=int, default=30, help="training questions of each set")
     arguments.add_argument("--test", type=int, default=25, help="test questions of each set")
     arguments.add_argument("--out", type=Path, default=ROOT / "runs" / "bench_pa_rag")
     chosen = arguments.parse_args()

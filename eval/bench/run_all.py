@@ -16,6 +16,7 @@ BENCHES = (
     "dense",
     "sparse",
     "incremental",
+    "memory",
     "report",
     "react",
     "pdf_tables",

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from ragkit.cli import index, stages
+from ragkit.cli import calibrate, index, memory, stages
 from ragkit.cli.ask import ask
 from ragkit.cli.compare import compare
 from ragkit.cli.console import errors, show_log
@@ -41,6 +41,8 @@ app.command()(trec)
 app.command()(questions)
 app.command()(ask)
 app.add_typer(index.app, name="index")
+app.add_typer(memory.app, name="memory")
+app.add_typer(calibrate.app, name="calibrate")
 app.command()(report)
 app.command()(explain)
 app.command()(validate)

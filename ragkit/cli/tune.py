@@ -59,7 +59,12 @@ def tune(
     except KeyboardInterrupt:
         errors.print(f"\nStopped. What was done so far is kept. To go on:\n  {_to_resume(folder)}", markup=False)
         raise
-    show_gate(done.gate)
+    if done.gate is None:
+        output.print(
+            "no gate: this objective's result grades or guides other models; log.json has its validation figures"
+        )
+    else:
+        show_gate(done.gate)
     result = folder / "adapter"
     if not loaded.objective.weights:
         output.print(f"result: {result}; gate: {folder / 'gate.json'}", soft_wrap=True, markup=False)
@@ -67,9 +72,10 @@ def tune(
         output.print(f"in a pipeline:\n  {' '.join(f'--set {change}' for change in changes)}", markup=False)
         return 0 if done.gate.promoted else 1
     setting = "adapter" if (result / "adapter_config.json").is_file() else "model"
-    output.print(f"result: {result}, with its card; gate: {folder / 'gate.json'}", soft_wrap=True, markup=False)
+    shown = "" if done.gate is None else f"; gate: {folder / 'gate.json'}"
+    output.print(f"result: {result}, with its card{shown}", soft_wrap=True, markup=False)
     output.print(f"in a pipeline, at the model '{loaded.settings.model}':\n  {setting}: {result}", markup=False)
-    return 0 if done.gate.promoted else 1
+    return 0 if done.gate is None or done.gate.promoted else 1
 
 
 def _plan(recipe: "Recipe", data: Path | None) -> int:

@@ -10,17 +10,20 @@ from ragkit.config.choose import choose
 from ragkit.config.messages import NAMES, explain, show
 from ragkit.config.problems import Path, Problem
 from ragkit.config.source import Source
-from ragkit.engine.calls import Resource
+from ragkit.engine.calls import Category, Resource
 from ragkit.engine.component import Kind
 from ragkit.engine.registry import Registry
 from ragkit.errors import did_you_mean
+
+SINGLE: dict[Category, str] = {"index": "local", "memory": "reservoir"}
+"""What a pipeline has one of, in a section of its own, with the `type` that need not be given; no stage names it."""
 
 
 class Builder:
     """Builds components from one source and collects what is wrong with it.
 
     Attributes:
-        resources: models and the index by their name in the YAML, as far as they could be built.
+        resources: models, the index and the memory by their name in the YAML, as far as they could be built.
         declared: all names that the YAML declares, also those of models that could not be built.
         readable: whether the declared names are known, because the section `models` could be read.
     """
@@ -128,13 +131,13 @@ class Builder:
 
     def resource(self, kind: type[Resource], name: Any, path: Path, where: str) -> Resource | None:
         """Return the model or index of a name, or complain."""
-        if kind.category == "index" and name != "index" and name not in self.declared:
-            self.complain(
-                path,
-                "the index of a pipeline is the section 'index'; leave this key out, or name a further index that is "
-                "declared under 'models'",
-                where,
-            )
+        further = kind.category == "index" and isinstance(name, str) and name in self.declared
+        if kind.category in SINGLE and name != kind.category and not further:
+            section = kind.category
+            message = f"a pipeline has one {section}, the section '{section}'; leave this key out"
+            if section == "index":
+                message += ", or name a further index that is declared under 'models'"
+            self.complain(path, message, where)
             return None
         if not isinstance(name, str):
             self.complain(path, f"must be the name of a model declared under 'models', not {show(name)}", where)
@@ -154,7 +157,7 @@ class Builder:
 
     def _may_be(self, kind: type[Resource], name: str) -> bool:
         """Say whether a declared name is a resource of a kind, or could not be built and may be one."""
-        return name != "index" and (name not in self.resources or isinstance(self.resources[name], kind))
+        return name not in SINGLE and (name not in self.resources or isinstance(self.resources[name], kind))
 
     def _explain(self, error: dict[str, Any], path: Path, where: str) -> None:
         """Turn one of pydantic's findings into a problem."""

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from ragkit.config.build import SINGLE
 from ragkit.engine import registry
 from ragkit.engine.calls import Resource
 from ragkit.engine.component import Component, Kind
@@ -23,8 +24,8 @@ def to_data(pipeline: Pipeline, *, defaults: bool = False) -> dict[str, Any]:
         InputError: a part cannot be written down, because its class is not registered under a name.
     """
     names = {id(model): name for name, model in pipeline.models.items()}
-    if pipeline.index is not None:
-        names[id(pipeline.index)] = "index"
+    single = {"index": (pipeline.index, registry.indexes), "memory": (pipeline.memory, registry.memories)}
+    names |= {id(part): name for name, (part, _) in single.items() if part is not None}
     writer = _Writer(names, defaults)
     data: dict[str, Any] = {"name": pipeline.name}
     if pipeline.models:
@@ -32,9 +33,11 @@ def to_data(pipeline: Pipeline, *, defaults: bool = False) -> dict[str, Any]:
             name: {"provider": _registered(registry.models, model)} | writer.settings(model)
             for name, model in pipeline.models.items()
         }
-    if pipeline.index is not None:
-        kind = _registered(registry.indexes, pipeline.index)
-        data["index"] = ({} if kind == "local" and not defaults else {"type": kind}) | writer.settings(pipeline.index)
+    for name, (part, known) in single.items():
+        if part is not None:
+            kind = _registered(known, part)
+            usual = kind == SINGLE[part.category] and not defaults
+            data[name] = ({} if usual else {"type": kind}) | writer.settings(part)
     data["pipeline"] = writer.steps(pipeline.nodes)
     run = writer.settings(pipeline.settings)
     if pipeline.settings.judges:
@@ -92,8 +95,7 @@ class _Writer:
         if not isinstance(node, Step):
             return {type(node).control: self.settings(node)}  # type: ignore[attr-defined]
         settings = self.settings(node.stage)
-        if settings.get("index") == "index":
-            del settings["index"]
+        settings = {key: value for key, value in settings.items() if not (key in SINGLE and value == key)}
         own = {} if node.id.partition("#")[0] == node.stage.name else {"id": node.id.partition("#")[0]}
         if _registered(registry.stages, node.stage) != node.stage.name:
             raise InputError(f"the stage '{node.stage.name}' is not registered under its name")

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
-from ragkit.config.build import Builder
+from ragkit.config.build import SINGLE, Builder
 from ragkit.config.choose import choose
-from ragkit.config.messages import show
+from ragkit.config.messages import NAMES, show
 from ragkit.config.overrides import apply_overrides
 from ragkit.config.problems import ConfigError, Path
 from ragkit.config.source import Source, read_source
 from ragkit.engine import registry
-from ragkit.engine.calls import Resource
+from ragkit.engine.calls import Category, Resource
 from ragkit.engine.controls import CONTROLS
 from ragkit.engine.nodes import ANYTHING, Complain, Known, Node, Step, check_sequence
 from ragkit.engine.state import INITIAL_FIELDS, State
@@ -21,7 +21,7 @@ from ragkit.errors import InputError, did_you_mean
 from ragkit.pipeline import Pipeline
 from ragkit.settings import RunSettings
 
-SECTIONS = ("name", "models", "index", "pipeline", "run")
+SECTIONS = ("name", "models", "index", "memory", "pipeline", "run")
 _STEP = "'- answer.read: {model: reader}'"
 _JUDGE = re.compile(r"[\w-]+")
 _NAME = re.compile(r"(?!\.\.?$)[^/\\\x00-\x1f]*[^/\\\x00-\x20]")
@@ -81,7 +81,8 @@ class _Loader:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             builder.complain(("name",), f"must be a text that can name a folder, not {show(name)}", "name")
         models = self._models(data.get("models"))
-        index = self._index(data["index"]) if data.get("index") is not None else None
+        index = self._single("index", data.get("index"), registry.indexes)
+        memory = self._single("memory", data.get("memory"), registry.memories)
         run = self._run(data.get("run"))
         if "pipeline" not in data:
             if "pipeline" not in misspelt:
@@ -91,7 +92,7 @@ class _Loader:
         check_sequence(nodes, INITIAL_FIELDS, self._misfit)
         if builder.problems:
             return None, builder
-        return Pipeline(nodes, name=name, models=models, index=index, run=run), builder
+        return Pipeline(nodes, name=name, models=models, index=index, memory=memory, run=run), builder
 
     def _misfit(self, node: Node, message: str) -> None:
         path = self.paths[id(node)]
@@ -108,8 +109,8 @@ class _Loader:
         # A further index stands on encoders, wherever in the file they are.
         for name, settings in sorted(entries.items(), key=lambda entry: _is_index(entry[1])):
             path, where = ("models", name), f"models.{name}"
-            if name == "index":
-                builder.complain(path, "'index' names the index; call the model something else", where, at_key=True)
+            if name in SINGLE:
+                builder.complain(path, f"'{name}' names the {name}; call the model something else", where, at_key=True)
                 continue
             values = builder.mapping(settings, path, where)
             if values is None:
@@ -122,20 +123,23 @@ class _Loader:
                     builder.resources[name] = model
         return dict(builder.resources)
 
-    def _index(self, data: Any) -> Resource | None:
+    def _single(self, name: Category, data: Any, known: registry.Registry) -> Resource | None:
+        """Build the index or the memory, if the file has one."""
         builder = self.builder
-        builder.declared.add("index")
-        values = builder.mapping(data, ("index",), "index")
+        if data is None:
+            return None
+        builder.declared.add(name)
+        values = builder.mapping(data, (name,), name)
         if values is None:
             return None
-        cls = choose(builder, registry.indexes, {"type": "local", **values}, "type", ("index",), "index")
+        cls = choose(builder, known, {"type": SINGLE[name], **values}, "type", (name,), name)
         if cls is None:
             return None
         rest = {key: value for key, value in values.items() if key != "type"}
-        index: Resource | None = builder.component(cls, rest, ("index",), "index", besides=("type",))
-        if index is not None:
-            builder.resources["index"] = index
-        return index
+        part: Resource | None = builder.component(cls, rest, (name,), name, besides=("type",))
+        if part is not None:
+            builder.resources[name] = part
+        return part
 
     def _run(self, data: Any) -> Any:
         """Build the settings of a run; its judges are of several kinds, so each names its type."""
@@ -197,11 +201,11 @@ class _Loader:
             builder.complain((*path, "id"), f"must be a text without '#', not {show(step_id)}", f"{name}.id")
             step_id = name
         rest = {key: value for key, value in values.items() if key != "id"}
-        if "index" in cls.model_fields and "index" not in rest:
-            if "index" not in builder.declared:
-                builder.complain(path, "needs an index, but the file has no section 'index'", name, at_key=True)
-                builder.declared.add("index")  # said once
-            rest["index"] = "index"  # a pipeline has one index, so a stage need not name it
+        for part, kind in ((part, NAMES[part]) for part in SINGLE if part in cls.model_fields and part not in rest):
+            if part not in builder.declared:
+                builder.complain(path, f"needs {kind}, but the file has no section '{part}'", name, at_key=True)
+                builder.declared.add(part)  # said once
+            rest[part] = part  # a pipeline has one of them, so a stage need not name it
         stage = builder.component(cls, rest, path, name, besides=("id",))
         return _Unbuilt(writes=cls.writes) if stage is None else Step(stage=stage, id=step_id)
 

@@ -15,6 +15,7 @@ NAMES: dict[Category, str] = {
     "reward": "a reward model",
     "tool": "a tool",
     "index": "an index",
+    "memory": "a memory",
 }
 """What messages call the kinds of resources."""
 

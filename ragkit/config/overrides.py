@@ -9,7 +9,7 @@ from ragkit.config.source import Source, read_source
 from ragkit.engine.controls import CONTROLS
 from ragkit.errors import InputError, did_you_mean
 
-PIPELINE_SECTIONS = ("name", "models", "index", "run")
+PIPELINE_SECTIONS = ("name", "models", "index", "memory", "run")
 
 
 def apply_overrides(source: Source, overrides: Sequence[str], sections: Sequence[str] = PIPELINE_SECTIONS) -> None:

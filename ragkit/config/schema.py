@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
+from ragkit.config.build import SINGLE
 from ragkit.engine import registry
 from ragkit.engine.calls import Resource
 from ragkit.engine.component import Component, Kind
@@ -39,21 +40,22 @@ class _Generator(GenerateJsonSchema):
 
 
 def _registered() -> set[str]:
-    return {registry.models[name].__name__ for name in registry.models} | {
-        registry.indexes[name].__name__ for name in registry.indexes
-    }
+    kinds = (registry.models, registry.indexes, registry.memories)
+    return {known[name].__name__ for known in kinds for name in known}
 
 
 def pipeline_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a pipeline file, with every known stage, model provider and index."""
+    """Return the JSON Schema (2020-12) of a pipeline file, with every known stage, model provider, index and memory."""
     stages = {name: registry.stages[name] for name in registry.stages}
     providers = {name: registry.models[name] for name in registry.models}
     judges = {name: registry.judges[name] for name in registry.judges}
     indexes = {name: registry.indexes[name] for name in registry.indexes}
+    memories = {name: registry.memories[name] for name in registry.memories}
     classes: list[type[Component]] = [
         *stages.values(),
         *providers.values(),
         *indexes.values(),
+        *memories.values(),
         *CONTROLS.values(),
         *judges.values(),
         RunSettings,
@@ -79,7 +81,7 @@ def pipeline_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             **{
-                name: _optional_if_empty(_without_index(own(cls, id={**text, "description": "the step's own id"})))
+                name: _optional_if_empty(_without_single(own(cls, id={**text, "description": "the step's own id"})))
                 for name, cls in stages.items()
             },
             **{name: own(cls) for name, cls in CONTROLS.items()},
@@ -100,6 +102,9 @@ def pipeline_schema() -> dict[str, Any]:
                 },
             },
             "index": {"oneOf": [tagged(own(cls), "type", name, name != "local") for name, cls in indexes.items()]},
+            "memory": {
+                "oneOf": [tagged(own(cls), "type", name, name != "reservoir") for name, cls in memories.items()]
+            },
             "pipeline": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
             "run": run,
         },
@@ -122,9 +127,9 @@ def _resolve(schema: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
     return defs[reference.rpartition("/")[2]] if reference else schema
 
 
-def _without_index(schema: dict[str, Any]) -> dict[str, Any]:
-    """Make `index` optional: a pipeline has one index, so a stage need not name it."""
-    return schema | {"required": [key for key in schema.get("required", []) if key != "index"]}
+def _without_single(schema: dict[str, Any]) -> dict[str, Any]:
+    """Make `index` and `memory` optional: a pipeline has one of each, so a stage need not name it."""
+    return schema | {"required": [key for key in schema.get("required", []) if key not in SINGLE]}
 
 
 def _optional_if_empty(schema: dict[str, Any]) -> dict[str, Any]:

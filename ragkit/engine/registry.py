@@ -8,6 +8,8 @@ from ragkit.errors import InputError, did_you_mean
 
 T = TypeVar("T")
 
+_PLURALS = {"index": "indexes", "memory": "memories"}
+
 
 class Registry:
     """The known parts of one kind (stages, models, metrics, training objectives ...), by name.
@@ -54,13 +56,14 @@ class Registry:
     def _discover(self) -> None:
         if not self._discovered:
             self._discovered = True
-            for entry in entry_points(group=f"ragkit.{self.kind}s" if self.kind != "index" else "ragkit.indexes"):
+            for entry in entry_points(group=f"ragkit.{_PLURALS.get(self.kind, self.kind + 's')}"):
                 entry.load()
 
 
 stages = Registry("stage")
 models = Registry("model")
 indexes = Registry("index")
+memories = Registry("memory")
 metrics = Registry("metric")
 judges = Registry("judge")
 builders = Registry("builder")

@@ -11,6 +11,7 @@ from typing import IO, Any, Self
 import yaml
 
 from ragkit.engine.calls import QuestionContext
+from ragkit.engine.held_folder import held_folder
 from ragkit.engine.jsonl import dump_line, load_line
 from ragkit.engine.run import Prediction, passage_row
 from ragkit.engine.state import Passage
@@ -43,15 +44,7 @@ class RunFolder:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        from filelock import FileLock, Timeout
-
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.path}: is a file; a run needs a folder")
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            self._stack.enter_context(FileLock(self.path / ".lock", timeout=0))
-        except Timeout:
-            raise InputError(f"{self.path}: another process is writing to this run") from None
+        self._stack.enter_context(held_folder(self.path, "run"))
         try:
             self._start()
         except BaseException:

@@ -116,8 +116,9 @@ def run_experiment(
         about = About.begin(folder.path)
         if on_folder is not None:
             on_folder(folder.path)
-        remembers = any(isinstance(part, Memory) for part in parts(pipeline.nodes))
-        done = {} if remembers else dict(folder.finished)  # a memory is filled again, from the cache
+        memories = [part for part in parts(pipeline.nodes) if isinstance(part, Memory)]
+        refill = not all(memory.outlives_runs for memory in memories)  # from the cache
+        done = {} if refill else dict(folder.finished)
         todo = [Asked(q.id, q.question, q.vars) for q in asked if q.id not in done]
         answered = len(done)
 

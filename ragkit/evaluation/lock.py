@@ -42,8 +42,8 @@ def make_lock(pipeline: Pipeline, questions: Mapping[str, Any]) -> dict[str, Any
     fingerprints = {
         name: model.fingerprint() for name, model in pipeline.models.items() if any(model is part for part in used)
     }
-    if pipeline.index is not None:
-        fingerprints["index"] = pipeline.index.fingerprint()
+    single = {"index": pipeline.index, "memory": pipeline.memory}
+    fingerprints |= {name: part.fingerprint() for name, part in single.items() if part is not None}
     devices: dict[str, str] = {}
     if isinstance(pipeline.index, LocalIndex):
         pipeline.index.ensure_open()

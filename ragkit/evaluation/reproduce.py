@@ -17,7 +17,7 @@ from ragkit.evaluation.records import QUESTIONS, check_finished, read_lock, read
 from ragkit.models.secrets import MASK
 from ragkit.pipeline import Pipeline
 
-_PIPELINE = ("name", "models", "index", "pipeline", "run")
+_PIPELINE = ("name", "models", "index", "memory", "pipeline", "run")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Models of all kinds. Importing this registers the providers and loads no model library."""
 
+from ragkit.models.evidence import EvidenceModel
 from ragkit.models.langchain_compressors import LangChainCompressor
 from ragkit.models.langchain_embeddings import LangChainEncoder
 from ragkit.models.langchain_models import LangChainModel, OpenAIModel
@@ -20,6 +21,7 @@ from ragkit.models.transformers_lm import TransformersModel
 __all__ = [
     "CrossEncoderEntailment",
     "CrossEncoderReranker",
+    "EvidenceModel",
     "HashEncoder",
     "LangChainCompressor",
     "LangChainEncoder",

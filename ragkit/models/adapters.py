@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from ragkit.errors import InputError, did_you_mean
 from ragkit.models.embedded import PREFIX
@@ -14,7 +14,14 @@ from ragkit.models.revisions import CARD
 WEIGHTS = "adapter_model.safetensors"
 SHIPPED = Path(__file__).parent.parent / "adapters"
 
+ENCODER = "ragkit_encoder.json"
+"""What an adapter for encoders says of itself: `{"texts": "queries"}` if it is for queries only."""
+
+PAIR_SETTINGS = "pair_scorer.json"
+"""Beside an adapter that makes a reranker of an encoder: the settings of its head for pairs."""
+
 Kind = Literal["LORA", "PROMPT_TUNING"]
+Texts = Literal["all", "queries"]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _PART = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?")
@@ -86,6 +93,23 @@ def read_adapter(adapter: str) -> Adapter:
         pickled = hint if any(folder.glob("*.bin")) else ""
         raise InputError(f"adapter '{adapter}' has no {WEIGHTS}{pickled}")
     return Adapter(adapter, folder, cast("Kind", kind), str(config.get("base_model_name_or_path") or ""))
+
+
+def adapted_texts(adapter: Adapter) -> Texts:
+    """Return which texts an encoder's adapter is for: queries only if it says so.
+
+    Raises:
+        InputError: what it says of itself cannot be read.
+    """
+    try:
+        found = json.loads((adapter.folder / ENCODER).read_text(encoding="utf-8"))["texts"]
+    except FileNotFoundError:
+        return "all"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"adapter '{adapter.name}': {ENCODER} cannot be read: {error}") from None
+    if found not in get_args(Texts):
+        raise InputError(f"adapter '{adapter.name}': {ENCODER} says texts '{found}' (known: all, queries)")
+    return cast("Texts", found)
 
 
 def check_base(adapter: Adapter, model: str, weights: str) -> None:

@@ -260,6 +260,22 @@ class EntailmentModel(Resource):
         return Choice(**(await self.call("entail", {"premise": premise, "hypothesis": hypothesis})).value)
 
 
+class Premise(NamedTuple):
+    """A text that may entail something, with its title; an empty title where it has none."""
+
+    title: str
+    text: str
+
+
+class JointEntailmentModel(EntailmentModel):
+    """Judges several premises of one hypothesis together: one may tell what another is about."""
+
+    async def entail_each(self, premises: Sequence[Premise], hypothesis: str) -> list[Choice]:
+        """Return for each premise which of `ENTAILMENT` holds, with log-probabilities."""
+        args = {"premises": [list(premise) for premise in premises], "hypothesis": hypothesis}
+        return [Choice(**choice) for choice in (await self.call("entail_each", args)).value]
+
+
 class RewardModel(Resource):
     """Says how good a completion of a prompt is, as people's or a judge's preferences taught it."""
 

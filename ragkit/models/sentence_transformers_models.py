@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from pydantic import Field, PrivateAttr
 
 from ragkit.engine.calls import Batching, Reply, Request
 from ragkit.engine.registry import models
-from ragkit.errors import InputError, RagkitError
+from ragkit.errors import InputError, RagkitError, need
+from ragkit.models.adapters import PAIR_SETTINGS, adapted_texts, check_base, check_lora, read_adapter
 from ragkit.models.base import ENTAILMENT, Encoder, EntailmentModel, Reranker
 from ragkit.models.devices import check
 from ragkit.models.embedded import identify, locate, quiet_transformers
@@ -23,23 +25,29 @@ class SentenceTransformersResource(LocalWeights):
     """What encoders and rerankers share.
 
     Attributes:
+        adapter: folder of a LoRA adapter, such as `ragkit tune` writes, or `embedded:<name>` for one that ragkit ships.
         max_length: tokens after which a text is cut; None is the model's own limit.
         max_batch_tokens: the most tokens of one batch with padding, by an estimate of 4 characters per token.
         max_batch_size: the most texts of one batch; on a CPU more than 32 are slower, a GPU can take more.
     """
 
+    adapter: str | None = None
     max_length: int | None = Field(default=None, ge=1)
     max_batch_tokens: int = Field(default=16384, ge=1)
     max_batch_size: int = Field(default=32, ge=1)
 
     _weights: Any = PrivateAttr(default=None)
 
-    def _weights_and_limits(self) -> dict[str, Any]:
-        return {
+    def _weights_and_limits(self, *, adapted: bool = True) -> dict[str, Any]:
+        """Return what outputs depend on; `adapted`: whether the adapter had a hand in them."""
+        found = {
             "model": identify(self.model, self.revision),
             "max_length": self.max_length,
             "dtype": self.resolved_dtype,
         }
+        if self.adapter is not None and adapted:
+            found["adapter"] = identify(str(read_adapter(self.adapter).folder))
+        return found
 
     def batching(self) -> Batching:
         return Batching(requests=self.max_batch_size, tokens=self.max_batch_tokens)
@@ -59,27 +67,46 @@ class SentenceTransformersResource(LocalWeights):
         return json.dumps({"class": type(self).__name__, "device": self.resolved_device.split(":")[0], **settings})
 
     def _load(self, kind: str, **options: Any) -> Any:
-        """Load a model of a class of sentence_transformers onto the device."""
+        """Load a model of a class of sentence_transformers onto the device, with its adapter beside the weights."""
         import sentence_transformers
         import torch
 
         check(self.device, self.resolved_device)
         path, revision = locate(self.model, self.revision)
+        dtype = getattr(torch, self.resolved_dtype)
         with quiet_transformers():
-            return getattr(sentence_transformers, kind)(
-                path,
-                revision=revision,
-                device=self.resolved_device,
-                model_kwargs={"dtype": getattr(torch, self.resolved_dtype)},
-                **options,
+            weights = getattr(sentence_transformers, kind)(
+                path, revision=revision, device=self.resolved_device, model_kwargs={"dtype": dtype}, **options
             )
+        if self.adapter is not None:
+            self._add_adapter(weights)
+            weights.to(dtype)
+        return weights
+
+    def _add_adapter(self, weights: Any) -> None:
+        """Put the adapter beside the weights of a model of sentence_transformers.
+
+        Raises:
+            InputError: it does not fit.
+            MissingPackageError: PEFT is not installed.
+        """
+        need("peft", "'ragkit[tuning]'", "model setting 'adapter'")
+        adapter = read_adapter(str(self.adapter))
+        if adapter.kind != "LORA":
+            raise InputError(f"adapter '{adapter.name}' is of the type {adapter.kind!r}; {self.model} can take LORA")
+        check_base(adapter, self.model, identify(self.model, self.revision))
+        check_lora(adapter, dict(weights.transformers_model.named_modules()), self.model)
+        with quiet_transformers():
+            weights.load_adapter(str(adapter.folder))
 
 
 @models.register("sentence-transformers")
 class SentenceTransformerEncoder(Encoder, SentenceTransformersResource):
     """An encoder of sentence-transformers. Texts longer than `max_length` are cut, as is usual for encoders.
 
-    Pooling follows from the model's own files, and so from its revision.
+    Pooling follows from the model's own files, and so from its revision. Vectors of an adapter are others than those of
+    its base, so an index that was built without it, or with another one, is refused. An adapter for queries only leaves
+    the vectors of passages as they are: it searches an index of its base.
 
     Attributes:
         query_prefix: put before queries.
@@ -92,11 +119,19 @@ class SentenceTransformerEncoder(Encoder, SentenceTransformersResource):
     normalize: bool = True
 
     def describe(self) -> dict[str, Any]:
-        prefixes = {"query_prefix": self.query_prefix, "passage_prefix": self.passage_prefix}
-        return {**self._weights_and_limits(), **prefixes, "normalize": self.normalize}
+        return self._weights_and_limits(adapted=not self._for_queries) | self._shape()
 
     def fingerprint(self) -> str:
-        return self._fingerprint(self.describe())
+        return self._fingerprint(self._weights_and_limits() | self._shape())
+
+    def _shape(self) -> dict[str, Any]:
+        prefixes = {"query_prefix": self.query_prefix, "passage_prefix": self.passage_prefix}
+        return {**prefixes, "normalize": self.normalize}
+
+    @property
+    def _for_queries(self) -> bool:
+        """Whether there is an adapter that is for queries only."""
+        return self.adapter is not None and adapted_texts(read_adapter(self.adapter)) == "queries"
 
     def open(self) -> None:
         self._weights = self._load("SentenceTransformer")
@@ -104,6 +139,18 @@ class SentenceTransformerEncoder(Encoder, SentenceTransformersResource):
             self._weights.max_seq_length = self.max_length
 
     def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
+        if not self._for_queries:
+            return self._embed(batch)
+        replies: dict[int, Reply | Exception] = {}
+        for kind, switch in (("query", self._weights.enable_adapters), ("passage", self._weights.disable_adapters)):
+            positions = [position for position, request in enumerate(batch) if request.args["kind"] == kind]
+            if positions:
+                switch()
+                own = self._embed([batch[position] for position in positions])
+                replies |= dict(zip(positions, own, strict=True))
+        return [replies[position] for position in range(len(batch))]
+
+    def _embed(self, batch: Sequence[Request]) -> list[Reply | Exception]:
         prefixes = {"query": self.query_prefix, "passage": self.passage_prefix}
         texts = [prefixes[request.args["kind"]] + request.args["text"] for request in batch]
         vectors = self._weights.encode(
@@ -124,18 +171,37 @@ class SentenceTransformerEncoder(Encoder, SentenceTransformersResource):
 
 @models.register("cross-encoder")
 class CrossEncoderReranker(Reranker, SentenceTransformersResource):
-    """A cross-encoder of sentence-transformers with one score per pair, on the model's own scale."""
+    """A cross-encoder of sentence-transformers with one score per pair, on the model's own scale.
+
+    An encoder becomes one by a head for pairs, which `ragkit tune` trains with an adapter or with the encoder itself;
+    see `PairScorer`.
+    """
 
     def fingerprint(self) -> str:
         return self._fingerprint(self._weights_and_limits())
 
     def open(self) -> None:
+        folder = Path(self.model) if self.adapter is None else read_adapter(self.adapter).folder
+        if (folder / PAIR_SETTINGS).is_file():
+            self._weights = self._pair_scorer(folder)
+            return
         weights = self._load("CrossEncoder", max_length=self.max_length)
         if weights.num_labels != 1:
             raise InputError(
                 f"'{self.model}' gives {weights.num_labels} scores per pair, a reranker needs one: use another model"
             )
         self._weights = weights
+
+    def _pair_scorer(self, folder: Path) -> Any:
+        """Return a cross-encoder made of the encoder, its adapter if it has one, and a head for pairs."""
+        from sentence_transformers import CrossEncoder
+        from torch import nn
+
+        from ragkit.models.pair_scorer import PairScorer
+
+        encoder = self._load("SentenceTransformer")
+        scorer = PairScorer.with_head(folder, encoder.transformers_model, encoder.tokenizer, self.max_length)
+        return CrossEncoder(modules=[scorer], device=self.resolved_device, activation_fn=nn.Identity())
 
     def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
         pairs = [(request.args["query"], request.args["text"]) for request in batch]

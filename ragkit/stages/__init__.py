@@ -7,9 +7,11 @@ from ragkit.stages.colbert import RerankColbert
 from ragkit.stages.compressor import RerankLangChain
 from ragkit.stages.context import ContextPack, ContextParents
 from ragkit.stages.extract import AnswerTrajectory
+from ragkit.stages.filter import FilterKnowledge
 from ragkit.stages.hyde import RewriteHyde
 from ragkit.stages.interleaved import ContextCollect, ReasonSentence, RewriteWithAnswer
 from ragkit.stages.listwise import RerankListwise
+from ragkit.stages.memory import MemoryRecall, MemoryStore, MemoryTrigger
 from ragkit.stages.mmr import RerankMMR
 from ragkit.stages.react import AgentReact
 from ragkit.stages.rebel import RerankRebel
@@ -23,6 +25,7 @@ from ragkit.stages.retrieve import (
     RetrieveMultiVector,
     RetrieveSparse,
 )
+from ragkit.stages.rewrite import RewritePlus
 
 __all__ = [
     "AgentReact",
@@ -34,6 +37,10 @@ __all__ = [
     "ContextCollect",
     "ContextPack",
     "ContextParents",
+    "FilterKnowledge",
+    "MemoryRecall",
+    "MemoryStore",
+    "MemoryTrigger",
     "ReasonSentence",
     "RerankColbert",
     "RerankCrossEncoder",
@@ -48,5 +55,6 @@ __all__ = [
     "RetrieveMultiVector",
     "RetrieveSparse",
     "RewriteHyde",
+    "RewritePlus",
     "RewriteWithAnswer",
 ]

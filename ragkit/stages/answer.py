@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from ragkit.engine.stage import Stage, stage
 from ragkit.engine.state import Citation, Documents, Passage
 from ragkit.models.base import LanguageModel
 from ragkit.prompts import prompt_setting, render
+from ragkit.stages.wording import Wording, worded
 
 MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
 
@@ -20,8 +21,9 @@ class AnswerRead(Stage):
 
     The model cites by number, `12 percent [2]`. If it cites none, the first passage that contains the
     answer word for word is cited. The reply in `abstain`, an empty reply, and having no
-    passages at all are abstentions: the answer is None and nothing is cited. `vars.confidence` is the
-    geometric mean of the probabilities of the reply's tokens, None where the model does not tell them.
+    passages at all (unless `without_passages` is `ask`) are abstentions: the answer is None and nothing is cited.
+    `vars.confidence` is the geometric mean of the probabilities of the reply's tokens, None where the model does not
+    tell them.
     """
 
     model: LanguageModel
@@ -33,17 +35,26 @@ class AnswerRead(Stage):
     contrast: bool = Field(
         False, description="give the model the prompt without passages too, for its guide with `prompt: contrast`"
     )
+    without_passages: Literal["abstain", "ask"] = Field(
+        "abstain", description="what to do if there are no passages; a prompt has to be written for being asked"
+    )
+    wording: Wording = Field("original", description="the question as it was asked, or as a rewriter clarified it")
 
     async def run(
-        self, question: str, documents: Documents, context: Documents | None = None
+        self,
+        question: str,
+        documents: Documents,
+        context: Documents | None = None,
+        questions: tuple[str, ...] | None = None,
     ) -> dict[str, str | float | tuple[Citation, ...] | None]:
         """Return the answer, its citations and its confidence."""
         passages = documents if context is None else context
         reply = ""
         confidence = None
-        if passages:
-            prompt = render(self.prompt, question=question, passages=passages, abstain=self.abstain)
-            bare = render(self.prompt, question=question, passages=(), abstain=self.abstain) if self.contrast else None
+        if passages or self.without_passages == "ask":
+            asked = worded(question, questions, self.wording)
+            prompt = render(self.prompt, question=asked, passages=passages, abstain=self.abstain)
+            bare = render(self.prompt, question=asked, passages=(), abstain=self.abstain) if self.contrast else None
             # A text would go on with a further example after the answer; a chat model ends its turn itself.
             stop = ["\n"] if isinstance(prompt, str) else []
             generation = await self.model.generate(

@@ -7,6 +7,7 @@ from pydantic import Field
 from ragkit.engine.stage import Stage, stage
 from ragkit.models.base import LanguageModel
 from ragkit.prompts import prompt_setting, render
+from ragkit.stages.wording import Wording, worded
 
 
 @stage("answer.closed_book", writes="answer")
@@ -24,9 +25,12 @@ class AnswerClosedBook(Stage):
     max_new_tokens: int = Field(32, ge=1, description="the most tokens of a reply")
     abstain: str = Field("unanswerable", min_length=1, description="the reply that counts as abstaining")
 
-    async def run(self, question: str) -> str | None:
+    wording: Wording = Field("original", description="the question as it was asked, or as a rewriter clarified it")
+
+    async def run(self, question: str, questions: tuple[str, ...] | None = None) -> str | None:
         """Return the answer."""
-        prompt = render(self.prompt, question=question, abstain=self.abstain)
+        asked = worded(question, questions, self.wording)
+        prompt = render(self.prompt, question=asked, abstain=self.abstain)
         # A text would go on with a further example after the answer; a chat model ends its turn itself.
         stop = ["\n"] if isinstance(prompt, str) else []
         generation = await self.model.generate(prompt, max_new_tokens=self.max_new_tokens, stop=stop)

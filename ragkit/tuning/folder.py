@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from ragkit.engine.held_folder import held_folder
 from ragkit.engine.run_folder import differences, replace_file
 from ragkit.errors import InputError
 
@@ -36,15 +37,7 @@ class TuningFolder:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        from filelock import FileLock, Timeout
-
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.path}: is a file; a tuning needs a folder")
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            self._stack.enter_context(FileLock(self.path / ".lock", timeout=0))
-        except Timeout:
-            raise InputError(f"{self.path}: another process is writing to this tuning") from None
+        self._stack.enter_context(held_folder(self.path, "tuning"))
         try:
             self._begin()
         except BaseException:

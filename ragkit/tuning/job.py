@@ -126,6 +126,8 @@ class Objective(Component):
         rows: the kind of rows that it trains on.
         trains: the kind of model that it trains.
         weights: whether it changes weights, which have to be on this machine then.
+        gated: whether the result takes the model's place in the pipeline, so that the gate can judge it there; a model
+            that grades or guides others is judged by the validation rows alone.
     """
 
     rows: ClassVar[type[Row]] = Row
@@ -141,6 +143,8 @@ class Objective(Component):
             result: the folder of the result.
         """
         return [f"models.{model}.{key}={json.dumps(str(result))}"]
+
+    gated: ClassVar[bool] = True
 
     def check(self, adapter: AdapterSettings) -> None:
         """Refuse settings that do not go together, before anything is built.

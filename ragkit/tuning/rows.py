@@ -93,6 +93,21 @@ class RolloutRow(Row):
     tau: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceRow(Row):
+    """A question with passages, of which some are evidence for its answer.
+
+    Attributes:
+        question: as the filter is asked about it.
+        passages: title (may be empty) and text of each.
+        evidence: for each whether it is.
+    """
+
+    question: str
+    passages: tuple[tuple[str, str], ...]
+    evidence: tuple[bool, ...]
+
+
 def write_rows(path: Path, rows: Iterable[Row]) -> str:
     """Write rows as JSON Lines, in one step, and return the SHA-256 of the file."""
     text = b"".join(dump_line(asdict(row)) for row in rows)

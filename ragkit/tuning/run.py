@@ -55,13 +55,13 @@ class Tuning:
         folder: everything about it; the adapter or model is `adapter/` in it.
         prepared: its data.
         trained: its training.
-        gate: the verdict.
+        gate: the verdict; None if the objective trains something that the gate cannot judge.
     """
 
     folder: Path
     prepared: Prepared
     trained: Trained
-    gate: GateResult
+    gate: GateResult | None
 
 
 def prepare(recipe: Recipe, folder: Path, data: Path | None, on_progress: OnProgress) -> Prepared:
@@ -86,7 +86,7 @@ def prepare(recipe: Recipe, folder: Path, data: Path | None, on_progress: OnProg
         selected[f"{number}. {type(selector).__name__}"] = dict(chosen.reasons)
     if not rows:
         raise InputError(f"{recipe.file}: the data give no training rows{_reasons(selected)}")
-    validation = recipe.builder.build("validation", context)
+    validation = recipe.builder.build("validation", context) if recipe.training.watched else []
     digest = write_rows(folder / "rows.jsonl", rows)
     write_rows(folder / "validation.jsonl", validation)
     counts = {key: count_by(rows, key) for key in ("set", "kind") if any(key in row.origin for row in rows)}
@@ -179,7 +179,9 @@ def tune(
         kept.keep_rows(prepared.sha256)
         on_prepared(prepared)
         trained = train(recipe, prepared, folder, resume=resume, on_step=on_step, on_progress=on_progress)
-        verdict = judge(recipe, prepared, folder, data, on_progress, on_run)
+        verdict = None
+        if recipe.objective.gated:
+            verdict = judge(recipe, prepared, folder, data, on_progress, on_run)
         write_card(folder / "adapter", make_card(recipe, prepared, trained, verdict, command))
     return Tuning(folder, prepared, trained, verdict)
 
@@ -203,7 +205,7 @@ def _base(recipe: Recipe) -> dict[str, Any]:
     return {"model": recipe.settings.model, "fingerprint": recipe.pipeline.models[recipe.settings.model].fingerprint()}
 
 
-def make_card(recipe: Recipe, prepared: Prepared, trained: Trained, verdict: GateResult, command: str) -> Card:
+def make_card(recipe: Recipe, prepared: Prepared, trained: Trained, verdict: GateResult | None, command: str) -> Card:
     """Return the card of a tuning."""
     return Card(
         name=recipe.name,

@@ -31,6 +31,8 @@ def test_a_run_from_questions_to_report(farm, ragkit):
             "max_new_tokens": 32,
             "abstain": "unanswerable",
             "contrast": False,
+            "without_passages": "abstain",
+            "wording": "original",
         }
     }
     for metric in ("em", "f1", "recall@2"):
@@ -77,7 +79,7 @@ def test_what_judges_could_not_say_and_how_far_they_agree_is_shown(farm, ragkit)
     assert "right.odd: 1 question not measured, in no mean (why: judgements.jsonl)" in result.out
     assert "right: fair and odd agree with kappa 0.00 (0.00 to 0.00) on 1 question, the same grade for 0%" in result.out
     told = ragkit("explain", "out", "m").out
-    assert "odd: 'RagkitError: the reply is not JSON" in told.replace("\n", " ")
+    assert "odd: 'ReplyError: the reply is not JSON" in told.replace("\n", " ")
     assert "? ''" not in told
 
 

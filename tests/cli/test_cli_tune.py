@@ -222,3 +222,11 @@ def test_the_parts_of_recipes_are_listed(ragkit):
     assert "objective sft" in out
     assert "learning_rate" in out
     assert "guards" in out
+
+
+def test_what_does_not_take_the_model_s_place_is_not_judged_there(towers, ragkit, monkeypatch):
+    monkeypatch.setattr(Sft, "gated", False)
+    done = ragkit("tune", "tall.yaml", "--data", "data", "--set", "training.steps=2", "--out", "grader")
+    assert done.code == 0
+    assert "no gate" in done.out and "gate.json" not in done.out
+    assert json.loads((towers / "grader" / "adapter" / "ragkit_card.json").read_text())["gate"] is None

@@ -85,7 +85,7 @@ def test_without_an_equals_sign(override):
 def test_a_path_that_leads_nowhere():
     assert refusal("answer.raed.model=reader") == (
         "--set answer.raed.model=reader: 'answer.raed.model' names no section and no step, did you mean 'answer.read'? "
-        "(it starts with: name, models, index, run, retrieve.dense, wide, answer.read)"
+        "(it starts with: name, models, index, memory, run, retrieve.dense, wide, answer.read)"
     )
     assert "'limit' names no section and no step (" in refusal("limit=3")
 
@@ -106,7 +106,7 @@ def test_problems_are_shown_as_from_the_override():
     assert refusal("run.limit=0") == "p.yaml: run.limit: must be at least 1, not 0 (from --set run.limit=0)"
     assert refusal("answer.read.modle=x") == (
         "p.yaml: answer.read: unknown key 'modle', did you mean 'model'? (valid keys: id, model, prompt, "
-        "max_new_tokens, abstain, contrast) (from --set answer.read.modle=x)"
+        "max_new_tokens, abstain, contrast, without_passages, wording) (from --set answer.read.modle=x)"
     )
     assert refusal("answer.read.model=raeder") == (
         "p.yaml: answer.read.model: no model 'raeder' is declared, did you mean 'reader'? "

@@ -132,6 +132,19 @@ def test_waves_do_not_depend_on_how_calls_are_batched() -> None:
     assert seen_by(wave=5, batch=2) == seen_by(wave=5)
 
 
+def test_runs_at_the_same_time_that_share_a_memory_lose_nothing() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    memory = Notebook()
+
+    def run(_: int) -> None:
+        run_questions([step(Remember(memory=memory, model=FakeModel()))], questions(40), options=RunOptions(wave=2))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(run, range(4)))
+    assert sorted(int(page) for pages in memory._merges for page in pages) == sorted([*range(40)] * 4)
+
+
 def test_a_stage_must_return_what_it_declares() -> None:
     @stage("test.liar", writes=("answer", "vars.x"))
     async def liar(question: str) -> dict[str, str]:

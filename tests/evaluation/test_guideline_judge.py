@@ -60,7 +60,7 @@ def test_choosing_gives_the_probability_that_a_criterion_is_met():
 def test_a_reply_that_is_no_rubric_is_a_failure_and_no_score(reply):
     judging = judged(ScriptedModel(default=reply), "14 percent")
     assert judging.figures["guide"].values == [None]
-    assert "RagkitError" in judging.rows[0]["failures"][""]
+    assert "ReplyError" in judging.rows[0]["failures"][""]
 
 
 def test_what_needs_no_rubric_asks_no_model():

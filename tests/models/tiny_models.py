@@ -30,3 +30,11 @@ def multi_vector_encoder(folder):
     set_seed(0)
     MultiVectorEncoder(bert(folder / "bert", BertModel), device="cpu").save_pretrained(str(folder / "multi"))
     return str(folder / "multi")
+
+
+def encoder(folder):
+    """Save a tiny encoder with mean pooling; return its folder."""
+    from sentence_transformers import SentenceTransformer
+
+    SentenceTransformer(bert(folder / "bert", BertModel), device="cpu").save_pretrained(str(folder / "encoder"))
+    return str(folder / "encoder")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ragkit.errors import RagkitError
+from ragkit.errors import RagkitError, ReplyError
 from ragkit.models.base import LanguageModel
 from ragkit.prompts import quoted as quoted  # graders find it here
 from ragkit.prompts import render
@@ -85,7 +85,7 @@ def _read(text: str, grades: Sequence[str]) -> Grade:
     except ValueError:
         reply = None
     if not isinstance(reply, dict) or reply.get("grade") not in grades or not isinstance(reply.get("reason"), str):
-        raise RagkitError(f"the reply is not a reason and one of the grades {', '.join(grades)}: {text[:200]!r}")
+        raise ReplyError(f"the reply is not a reason and one of the grades {', '.join(grades)}: {text[:200]!r}", text)
     return Grade(reply["grade"], reason=reply["reason"])
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ragkit.engine.registry import judges
-from ragkit.errors import RagkitError
+from ragkit.errors import RagkitError, ReplyError
 from ragkit.evaluation.judges.base import Judge, Judgement, NameOf, settled
 from ragkit.evaluation.judges.grading import Mode, ask, quoted_list
 from ragkit.evaluation.prediction import PredictionRow
@@ -100,5 +100,5 @@ def _read(text: str) -> list[str]:
         raise RagkitError(f"the reply is no list of criteria: {text[:200]!r}")
     criteria = list(dict.fromkeys(stripped for item in found if (stripped := item.strip())))
     if not criteria:
-        raise RagkitError(f"the reply holds no criterion: {text[:200]!r}")
+        raise ReplyError(f"the reply holds no criterion: {text[:200]!r}")
     return criteria

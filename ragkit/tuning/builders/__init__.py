@@ -1,22 +1,29 @@
 """Data builders that ragkit brings along; importing this package registers them."""
 
 from ragkit.tuning.builders.corpus_qa import CorpusQA
+from ragkit.tuning.builders.knowledge_filter import EvidenceRows, KnowledgeFilterRows
 from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
+from ragkit.tuning.builders.ranking import RankingBuilder
 from ragkit.tuning.builders.react import ReactDemos, ReactRollouts, ReactRows
 from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
 from ragkit.tuning.builders.rebel import RebelRows
+from ragkit.tuning.builders.rewriter import RewriterRows
 
 __all__ = [
     "CorpusQA",
+    "EvidenceRows",
+    "KnowledgeFilterRows",
     "PaRagAnswers",
     "PaRagPreferences",
     "RTuningBuilder",
+    "RankingBuilder",
     "ReactDemos",
     "ReactRollouts",
     "ReactRows",
     "ReaderBuilder",
     "ReaderPromptsBuilder",
     "RebelRows",
+    "RewriterRows",
 ]

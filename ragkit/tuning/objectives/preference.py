@@ -64,6 +64,7 @@ class Genarm(Objective):
     """
 
     rows: ClassVar[type[Row]] = PreferenceRow
+    gated: ClassVar[bool] = False
 
     beta: float = Field(0.05, gt=0, description="what a difference of log-probabilities counts")
 

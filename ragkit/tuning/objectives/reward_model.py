@@ -29,6 +29,7 @@ class RewardModelObjective(Objective):
     """
 
     rows: ClassVar[type[Row]] = PreferenceRow
+    gated: ClassVar[bool] = False
 
     center: float = Field(0.01, ge=0, description="weight of a pull of the grades towards a mean of 0; 0: none")
 

@@ -6,7 +6,7 @@ import random
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,6 +235,13 @@ def run(trainer: Any, job: TrainingJob, **figures: Any) -> Trained:
         job: the job.
         figures: what else is worth keeping of this training.
     """
+    return run_and_write(trainer, job, save, figures)
+
+
+def run_and_write(
+    trainer: Any, job: TrainingJob, write: Callable[[Any, TrainingJob], None], figures: dict[str, Any]
+) -> Trained:
+    """Do what `run` does, with another function than `save` that writes the result."""
     from transformers import PrinterCallback, ProgressCallback
 
     for noisy in (PrinterCallback, ProgressCallback):
@@ -247,7 +254,7 @@ def run(trainer: Any, job: TrainingJob, **figures: Any) -> Trained:
     took = {"seconds": round(time.monotonic() - begun, 1), "cpu_seconds": round(time.process_time() - busy, 1)}
     if last is not None:
         took["resumed_at_step"] = int(last.name.rpartition("-")[2])
-    save(trainer, job)
+    write(trainer, job)
     logged = [row for row in trainer.state.log_history if "loss" in row or "reward" in row]
     trainable = sum(part.numel() for part in trainer.model.parameters() if part.requires_grad)
     kept = {"first": _numbers(logged[0]), "last": _numbers(logged[-1])} if logged else {}
@@ -287,21 +294,22 @@ def keep(model: Any, tokenizer: Any, job: TrainingJob) -> None:
     else:
         # Some trainers keep a second adapter, the one that the training started from.
         model.save_pretrained(str(target), selected_adapters=["default"])
-        _convert(target / WEIGHTS, dtype)
+        convert(target / WEIGHTS, dtype)
         (target / "README.md").unlink(missing_ok=True)  # PEFT's says nothing; the card comes from ragkit
-        _write_base(target / "adapter_config.json", job.model)
+        write_base(target / "adapter_config.json", job.model)
     shutil.rmtree(job.result, ignore_errors=True)
     target.replace(job.result)
 
 
-def _convert(file: Path, dtype: Any) -> None:
+def convert(file: Path, dtype: Any) -> None:
     """Store an adapter in the number format of the weights that it stands beside, in which it is used."""
     from safetensors.torch import load_file, save_file
 
     save_file({name: value.to(dtype).contiguous() for name, value in sorted(load_file(file).items())}, file)
 
 
-def _write_base(file: Path, model: LocalWeights) -> None:
+def write_base(file: Path, model: LocalWeights) -> None:
+    """Name in an adapter's configuration the model as the pipeline does, not where its weights lie on this machine."""
     config = json.loads(file.read_text(encoding="utf-8"))
     config |= {"base_model_name_or_path": model.model, "revision": model.revision, "inference_mode": True}
     if isinstance(config.get("target_modules"), list):

@@ -11,7 +11,11 @@ from ragkit.evaluation.questions import Question
 from ragkit.stages.certainty import SURE, UNSURE
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder, cited
+from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
 from ragkit.tuning.data import BuildContext, TuningSet
+from ragkit.tuning.rewards.answers import F1Reward
+from ragkit.tuning.rewards.citation import CitationReward
+from ragkit.tuning.rewards.reward import columns_of
 from ragkit.tuning.serving import serving_prompts
 
 METALS = ["tin", "zinc", "lead", "gold", "iron", "silver", "copper", "nickel"]
@@ -154,3 +158,20 @@ def test_a_pipeline_without_the_steps_is_refused(metals, monkeypatch):
     monkeypatch.setitem(globals(), "PIPELINE", PIPELINE.split("  - answer.read")[0])
     with pytest.raises(InputError, match=r"no step answer.read with the model 'reader'"):
         ReaderBuilder().build("train", other)
+
+
+def test_prompts_for_rewards_are_the_readers_own_and_its_completions_earn_all(metals):
+    settings = {"copies": 5, "absent": 0.3}
+    rows = ReaderBuilder(**settings).build("train", metals)
+    asked = ReaderPromptsBuilder(**settings).build("train", metals)
+    assert [row.prompt for row in asked] == [row.prompt for row in rows]
+    for row, prompt in zip(rows, asked, strict=True):
+        columns = prompt.columns
+        assert [line.partition(": ")[2] for line in passages(row)] == columns["passages"]
+        assert columns["answerable"] == (row.origin["kind"] != "absent") == bool(columns["supporting"])
+    columns = columns_of([row.columns for row in asked])
+    prompts = [row.prompt for row in asked]
+    for reward in (F1Reward(), CitationReward()):
+        assert set(reward(prompts, [row.completion for row in rows], **columns)) == {1}
+        wrong = reward(prompts, ["nowhere [9]"] * len(rows), **columns)
+        assert set(wrong) == {0}
