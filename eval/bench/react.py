@@ -1,6 +1,6 @@
 """The agent's loop over many questions at once, and over one after the other; model and index take 50 ms a call.
 
-A tenth of the replies is malformed. What is compared is the same stage on the same engine: all questions in one run, and
+A tenth of the replies is malformed. What is compared is one stage on one engine: all questions in one run, and
 one run for each question.
 """
 

@@ -70,7 +70,7 @@ def tune(
         output.print(f"result: {result}; gate: {folder / 'gate.json'}", soft_wrap=True, markup=False)
         changes = loaded.objective.serving(loaded.settings.model, "", result)
         output.print(f"in a pipeline:\n  {' '.join(f'--set {change}' for change in changes)}", markup=False)
-        return 0 if done.gate.promoted else 1
+        return 0 if done.gate is None or done.gate.promoted else 1
     setting = "adapter" if (result / "adapter_config.json").is_file() else "model"
     shown = "" if done.gate is None else f"; gate: {folder / 'gate.json'}"
     output.print(f"result: {result}, with its card{shown}", soft_wrap=True, markup=False)
