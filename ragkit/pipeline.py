@@ -64,7 +64,8 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
         self.name = name
         self.nodes = with_unique_ids(as_node(step) for step in steps)
         self.settings = run or RunSettings()
-        self.index = _only(self.resources, "index", index)
+        further = {id(model) for model in (models or {}).values()}  # indexes among them are an agent's
+        self.index = _only([part for part in self.resources if id(part) not in further], "index", index)
         self.memory = _only(self.resources, "memory", memory)
         self.models = _named(self.resources, dict(models or {}))
         problems: list[str] = []

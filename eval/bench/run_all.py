@@ -18,6 +18,7 @@ BENCHES = (
     "incremental",
     "memory",
     "report",
+    "react",
     "pdf_tables",
 )
 

@@ -102,9 +102,18 @@ class _Teller:
     def _turns(self) -> None:
         for turn in self._told.story.turns:
             self._heading(turn.place)
-            for label, text in (("Thought", turn.thought), ("Action", turn.action), ("Observation", turn.observation)):
+            for label, text in (("Thought", turn.thought), ("Action", turn.action)):
                 if text:
                     self._line(f"{label}: {self._short('; '.join(text.splitlines()), 600)}")
+            seen = turn.observation.splitlines()
+            if len(seen) == 1:
+                self._line(f"Observation: {self._short(seen[0], 600)}")
+            elif seen:
+                self._line("Observation:")
+                for line in seen:
+                    self._line(self._short(line, 600), indent=4)
+            if turn.note:
+                self._line(turn.note, "yellow")
 
     def _step(self, step: "StepStory") -> None:
         reused = ", reused" if step.seconds and not step.computed else ""

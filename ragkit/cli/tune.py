@@ -66,6 +66,11 @@ def tune(
     else:
         show_gate(done.gate)
     result = folder / "adapter"
+    if not loaded.objective.weights:
+        output.print(f"result: {result}; gate: {folder / 'gate.json'}", soft_wrap=True, markup=False)
+        changes = loaded.objective.serving(loaded.settings.model, "", result)
+        output.print(f"in a pipeline:\n  {' '.join(f'--set {change}' for change in changes)}", markup=False)
+        return 0 if done.gate is None or done.gate.promoted else 1
     setting = "adapter" if (result / "adapter_config.json").is_file() else "model"
     shown = "" if done.gate is None else f"; gate: {folder / 'gate.json'}"
     output.print(f"result: {result}, with its card{shown}", soft_wrap=True, markup=False)
@@ -82,7 +87,8 @@ def _plan(recipe: "Recipe", data: Path | None) -> int:
             prepared = prepare(recipe, Path(folder), data, bars)
         show_rows(prepared)
         show_examples(prepared.rows)
-        show_timing(measure(recipe, prepared.rows))
+        if recipe.objective.weights:
+            show_timing(measure(recipe, prepared.rows, prepared.sets))
     return 0
 
 

@@ -24,13 +24,14 @@ _EXAMPLES, _LONGEST = 3, 2000
 def show_recipe(recipe: "Recipe", questions: "Mapping[str, Mapping[Part, int]]") -> None:
     """Print what is tuned, how, and on which sets."""
     model, adapter, training = recipe.model, recipe.adapter, recipe.training
+    weights = recipe.objective.weights
     start = f", going on from {adapter.start}" if adapter.start else ""
     kind = f"{adapter.type} of rank {adapter.r}" if adapter.type in ("lora", "qlora") else adapter.type
     length = f"{training.steps:,} steps" if training.steps else f"{training.epochs:g} epochs"
     lines = {
         "pipeline": f"{recipe.settings.pipeline}, its model '{recipe.settings.model}'",
-        "base": f"{model.model} in {model.resolved_dtype} on {model.resolved_device}",
-        "objective": f"{recipe.data['objective']['type']}, {kind}{start}",
+        "base": f"{model.model} in {model.resolved_dtype} on {model.resolved_device}" if weights else "as it is",
+        "objective": f"{recipe.data['objective']['type']}" + (f", {kind}{start}" if weights else ""),
         "data": ", ".join(
             [recipe.data["data"]["builder"], *(str(s["type"]) for s in recipe.data["data"].get("select") or ())]
         ),

@@ -131,9 +131,13 @@ class Builder:
 
     def resource(self, kind: type[Resource], name: Any, path: Path, where: str) -> Resource | None:
         """Return the model or index of a name, or complain."""
-        if kind.category in SINGLE and name != kind.category:
+        further = kind.category == "index" and isinstance(name, str) and name in self.declared
+        if kind.category in SINGLE and name != kind.category and not further:
             section = kind.category
-            self.complain(path, f"a pipeline has one {section}, the section '{section}'; leave this key out", where)
+            message = f"a pipeline has one {section}, the section '{section}'; leave this key out"
+            if section == "index":
+                message += ", or name a further index that is declared under 'models'"
+            self.complain(path, message, where)
             return None
         if not isinstance(name, str):
             self.complain(path, f"must be the name of a model declared under 'models', not {show(name)}", where)

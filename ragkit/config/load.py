@@ -104,8 +104,10 @@ class _Loader:
         if entries is None:
             builder.readable = False
             return {}
+        iter(registry.indexes)  # imports them: as providers, they are further indexes
         builder.declared |= entries.keys()
-        for name, settings in entries.items():
+        # A further index stands on encoders, wherever in the file they are.
+        for name, settings in sorted(entries.items(), key=lambda entry: _is_index(entry[1])):
             path, where = ("models", name), f"models.{name}"
             if name in SINGLE:
                 builder.complain(path, f"'{name}' names the {name}; call the model something else", where, at_key=True)
@@ -221,6 +223,12 @@ class _Loader:
             ready["branches"] = {key: self.steps(do, (*path, "branches", key)) for key, do in branches.items()}
         node: Node | None = self.builder.component(cls, values, path, name, **ready)
         return node or _Unbuilt()
+
+
+def _is_index(settings: Any) -> bool:
+    """Say whether an entry of `models` is a further index."""
+    provider = settings.get("provider") if isinstance(settings, dict) else None
+    return isinstance(provider, str) and provider in registry.models and registry.models[provider].category == "index"
 
 
 def _not_a_step(item: Any) -> str:

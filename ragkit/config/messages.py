@@ -13,6 +13,7 @@ NAMES: dict[Category, str] = {
     "reranker": "a reranker",
     "nli": "an entailment model",
     "reward": "a reward model",
+    "tool": "a tool",
     "index": "an index",
     "memory": "a memory",
 }

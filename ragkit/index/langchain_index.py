@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, PrivateAttr
 
 from ragkit.engine.calls import RemoteResource, Reply, Request
-from ragkit.engine.registry import indexes
+from ragkit.engine.registry import indexes, models
 from ragkit.engine.state import Documents, Hit, Passage
 from ragkit.errors import InputError, RagkitError
 from ragkit.index.base import HYBRID_DEPTH, Index
@@ -103,6 +103,7 @@ class _LangChainIndex(LangChainClient, Index, RemoteResource):
         return {"id": str(identifier), "text": document.page_content, "metadata": metadata, "score": float(score)}
 
 
+@models.register("langchain-store")
 @indexes.register("langchain")
 class LangChainStore(_LangChainIndex):
     """A vector store of langchain, filled already, as the `dense` part of an index.
@@ -169,6 +170,7 @@ class LangChainStore(_LangChainIndex):
         return {**self.kwargs, self.encoder_argument: self._vectors}
 
 
+@models.register("langchain-retriever")
 @indexes.register("langchain-retriever")
 class LangChainRetriever(_LangChainIndex):
     """Any retriever of langchain as the only part of an index, `retriever`; it is searched by `retrieve.hybrid`.

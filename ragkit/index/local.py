@@ -19,7 +19,7 @@ from ragkit.documents.document import counted
 from ragkit.documents.ingest import IngestSettings, reading_record
 from ragkit.documents.loaders import DocumentLoader
 from ragkit.engine.calls import LocalResource, OnProgress, Reply, Request
-from ragkit.engine.registry import indexes
+from ragkit.engine.registry import indexes, models
 from ragkit.engine.state import Documents, Hit, Passage
 from ragkit.errors import InputError
 from ragkit.index.base import HYBRID_DEPTH, Index
@@ -48,6 +48,7 @@ _LOG = logging.getLogger(__name__)
 _KEPT_FILTERS = 16
 
 
+@models.register("local-index")  # a further index of a pipeline, for agents
 @indexes.register("local")
 class LocalIndex(Index, LocalResource):
     """An index of documents on disk, searched by one or several parts: by meaning, by words, or both.

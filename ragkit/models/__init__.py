@@ -4,6 +4,7 @@ from ragkit.models.evidence import EvidenceModel
 from ragkit.models.langchain_compressors import LangChainCompressor
 from ragkit.models.langchain_embeddings import LangChainEncoder
 from ragkit.models.langchain_models import LangChainModel, OpenAIModel
+from ragkit.models.langchain_tools import LangChainTool
 from ragkit.models.reward_model import TransformersRewardModel
 from ragkit.models.scripted import HashEncoder, OverlapReranker, ScriptedModel
 from ragkit.models.sentence_transformers_models import (
@@ -25,6 +26,7 @@ __all__ = [
     "LangChainCompressor",
     "LangChainEncoder",
     "LangChainModel",
+    "LangChainTool",
     "OpenAIModel",
     "OverlapReranker",
     "ScriptedModel",

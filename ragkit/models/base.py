@@ -73,10 +73,12 @@ class LanguageModel(Resource):
     Attributes:
         price: what its tokens cost, for the metric `cost`; no answer depends on it, so it is not in the fingerprint.
         takes_contrast: whether it can weigh what it says against what it says after a second prompt.
+        takes_grammar: whether it can be held to a grammar while it writes.
     """
 
     category: ClassVar[Category] = "model"
     takes_contrast: ClassVar[bool] = False
+    takes_grammar: ClassVar[bool] = False
 
     price: Price | None = None
 
@@ -282,3 +284,34 @@ class RewardModel(Resource):
     async def grade(self, prompt: Prompt, completion: str) -> float:
         """Return how good a completion is; higher is better, only differences mean something."""
         return float((await self.call("grade", {"prompt": _json(prompt), "completion": completion})).value)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCard:
+    """What an agent has to know of a tool.
+
+    Attributes:
+        description: what it does and when it is of use.
+        schema: JSON Schema of the object of its arguments.
+    """
+
+    description: str
+    schema: Mapping[str, Any]
+
+
+class Tool(Resource):
+    """Does something for an agent: computes, looks something up, asks a service."""
+
+    category: ClassVar[Category] = "tool"
+
+    @abstractmethod
+    def card(self) -> ToolCard:
+        """Return what it does and what arguments it takes."""
+
+    async def use(self, arguments: Mapping[str, Any]) -> str:
+        """Use the tool and return what it says.
+
+        Raises:
+            Exception: whatever the tool raises, for arguments that it does not take, say.
+        """
+        return str((await self.call("use", {"arguments": dict(arguments)})).value)

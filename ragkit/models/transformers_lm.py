@@ -47,6 +47,7 @@ class TransformersModel(LanguageModel, LocalWeights):
     """
 
     takes_contrast: ClassVar[bool] = True
+    takes_grammar: ClassVar[bool] = True
 
     max_batch_tokens: int = Field(default=16384, ge=1)
     max_batch_size: int | None = Field(default=None, ge=1)

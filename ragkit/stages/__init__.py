@@ -6,11 +6,14 @@ from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.colbert import RerankColbert
 from ragkit.stages.compressor import RerankLangChain
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.extract import AnswerTrajectory
 from ragkit.stages.filter import FilterKnowledge
 from ragkit.stages.hyde import RewriteHyde
+from ragkit.stages.interleaved import ContextCollect, ReasonSentence, RewriteWithAnswer
 from ragkit.stages.listwise import RerankListwise
 from ragkit.stages.memory import MemoryRecall, MemoryStore, MemoryTrigger
 from ragkit.stages.mmr import RerankMMR
+from ragkit.stages.react import AgentReact
 from ragkit.stages.rebel import RerankRebel
 from ragkit.stages.reciprocal_fusion import RerankReciprocalFusion
 from ragkit.stages.recite import AnswerRecite
@@ -28,16 +31,20 @@ from ragkit.stages.steer_prune import SteerPrune
 from ragkit.stages.steer_rw import SteerRW
 
 __all__ = [
+    "AgentReact",
     "AnswerCertainty",
     "AnswerClosedBook",
     "AnswerRead",
     "AnswerRecite",
+    "AnswerTrajectory",
+    "ContextCollect",
     "ContextPack",
     "ContextParents",
     "FilterKnowledge",
     "MemoryRecall",
     "MemoryStore",
     "MemoryTrigger",
+    "ReasonSentence",
     "RerankColbert",
     "RerankCrossEncoder",
     "RerankLangChain",
@@ -52,6 +59,7 @@ __all__ = [
     "RetrieveSparse",
     "RewriteHyde",
     "RewritePlus",
+    "RewriteWithAnswer",
     "SteerFilter",
     "SteerPrune",
     "SteerRW",

@@ -1,7 +1,8 @@
 """A training job: what an objective gets."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field
 from ragkit.engine.calls import Category, OnProgress
 from ragkit.engine.component import Component
 from ragkit.models.local_weights import LocalWeights
+from ragkit.tuning.data import OpenSet
 from ragkit.tuning.rows import Row
 
 
@@ -77,6 +79,8 @@ class TrainingJob:
         resume: go on from the last checkpoint.
         on_step: told of the progress of the training.
         on_progress: told of everything else that takes long.
+        sets: open the recipe's sets with the pipeline, for objectives that run it while they train.
+        name: what the model is called in that pipeline.
     """
 
     folder: Path
@@ -88,6 +92,8 @@ class TrainingJob:
     resume: bool
     on_step: OnStep
     on_progress: OnProgress
+    sets: Mapping[str, OpenSet] = field(default_factory=dict)
+    name: str = ""
 
     @property
     def result(self) -> Path:
@@ -119,12 +125,25 @@ class Objective(Component):
     Attributes:
         rows: the kind of rows that it trains on.
         trains: the kind of model that it trains.
+        weights: whether it changes weights, which have to be on this machine then.
         gated: whether the result takes the model's place in the pipeline, so that the gate can judge it there; a model
             that grades or guides others is judged by the validation rows alone.
     """
 
     rows: ClassVar[type[Row]] = Row
     trains: ClassVar[Category] = "model"
+    weights: ClassVar[bool] = True
+
+    def serving(self, model: str, key: str, result: Path) -> list[str]:
+        """Return the changes of the pipeline's settings by which it works with the result.
+
+        Args:
+            model: what the trained model is called in the pipeline.
+            key: `adapter` or `model`, where a trained adapter or whole model goes.
+            result: the folder of the result.
+        """
+        return [f"models.{model}.{key}={json.dumps(str(result))}"]
+
     gated: ClassVar[bool] = True
 
     def check(self, adapter: AdapterSettings) -> None:

@@ -97,6 +97,12 @@ def load_recipe(path: FilePath, overrides: Sequence[str] = ()) -> Recipe:
     return _Loader(path, source, [override for override in overrides if override not in own]).load()
 
 
+def _changes_weights(objective: Any) -> bool:
+    """Say whether the objective that a recipe names changes weights; an unknown one is complained about elsewhere."""
+    kind = objective.get("type") if isinstance(objective, dict) else None
+    return not (isinstance(kind, str) and kind in registry.objectives) or bool(registry.objectives[kind].weights)
+
+
 class _Loader:
     def __init__(self, path: FilePath, source: Source, of_pipeline: list[str]) -> None:
         self.path = path
@@ -115,7 +121,9 @@ class _Loader:
         if settings is None:
             raise self._problems()
         adapter = builder.component(AdapterSettings, data.get("adapter"), ("adapter",), "adapter")
-        pipeline, model = self._pipeline(settings, None if adapter is None else adapter.start)
+        pipeline, model = self._pipeline(
+            settings, None if adapter is None else adapter.start, _changes_weights(data.get("objective"))
+        )
         sets = {
             name: builder.component(QuestionSet, value, ("sets", name), f"sets.{name}")
             for name, value in (builder.mapping(data.get("sets"), ("sets",), "sets") or {}).items()
@@ -135,7 +143,7 @@ class _Loader:
             self.of_pipeline,
         )  # fmt: skip
 
-    def _pipeline(self, settings: RecipeSettings, start: str | None) -> tuple[Pipeline, Any]:
+    def _pipeline(self, settings: RecipeSettings, start: str | None, weights: bool) -> tuple[Pipeline, Any]:
         """Return the pipeline with the model as it is when the training begins, and that model.
 
         The pipeline's models may be named in the recipe then.
@@ -154,13 +162,15 @@ class _Loader:
             hint = did_you_mean(settings.model, known)
             message = f"{settings.pipeline} has no model '{settings.model}'{hint} (it has: {', '.join(known)})"
             self.builder.complain(("model",), message, "model")
+        elif not weights:
+            pass
         elif not isinstance(model, LocalWeights):
             message = f"'{settings.model}' is {type(model).__name__}, whose weights are not on this machine"
             self.builder.complain(("model",), message, "model")
         elif getattr(model, "adapter", start) != start or getattr(model, "merge", False):
             unmerged = [f"models.{settings.model}.merge=false"] if "merge" in type(model).model_fields else []
             self.of_pipeline += [f"models.{settings.model}.adapter={json.dumps(start)}", *unmerged]
-            return self._pipeline(settings, start)
+            return self._pipeline(settings, start, weights)
         return pipeline, model
 
     def _data(self, data: Any) -> tuple[Any, list[Any]]:

@@ -64,6 +64,36 @@ class RankingRow(Row):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DemoRow(Row):
+    """A step of an agent's run that ended well, to be shown in prompts.
+
+    Attributes:
+        question: the run's.
+        trajectory: what the agent saw.
+        completion: what it wrote.
+    """
+
+    question: str
+    trajectory: str
+    completion: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutRow(Row):
+    """A question to send an agent on its way with, and what its way is judged by.
+
+    Attributes:
+        gold: ids of its gold passages.
+        tau: the recall that a way has to reach to count as found; None for the objective's own.
+    """
+
+    id: str
+    question: str
+    gold: tuple[str, ...]
+    tau: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceRow(Row):
     """A question with passages, of which some are evidence for its answer.
 

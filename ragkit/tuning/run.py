@@ -112,6 +112,8 @@ def train(
         resume=resume,
         on_step=on_step,
         on_progress=on_progress,
+        sets=prepared.sets,
+        name=recipe.settings.model,
     )
     done = folder / "trained.json"
     if resume and done.is_file() and job.result.is_dir():
@@ -132,7 +134,7 @@ def judge(
     name, result = recipe.settings.model, folder / "adapter"
     stands_beside = recipe.adapter.type != "full" and "adapter" in type(recipe.model).model_fields
     key = "adapter" if stands_beside else "model"
-    tuned = openers(recipe, data, on_progress, changes=[f"models.{name}.{key}={json.dumps(str(result))}"])
+    tuned = openers(recipe, data, on_progress, changes=recipe.objective.serving(name, key, result))
     baseline = recipe.gate.baseline
     base = openers(recipe, data, on_progress, pipeline=baseline) if baseline else prepared.sets
     verdict = run_gate(
@@ -191,9 +193,16 @@ def lock_of(recipe: Recipe) -> dict[str, Any]:
     return {
         "recipe": plain,
         "pipeline": mask_secrets(to_data(recipe.pipeline, defaults=True)),
-        "base": base_of(recipe.model, recipe.adapter.start),
+        "base": _base(recipe),
         "gate": gate,
     }
+
+
+def _base(recipe: Recipe) -> dict[str, Any]:
+    """Return what names the model exactly: its weights, or, where no weights change, its fingerprint."""
+    if recipe.objective.weights:
+        return base_of(recipe.model, recipe.adapter.start)
+    return {"model": recipe.settings.model, "fingerprint": recipe.pipeline.models[recipe.settings.model].fingerprint()}
 
 
 def make_card(recipe: Recipe, prepared: Prepared, trained: Trained, verdict: GateResult | None, command: str) -> Card:
@@ -203,7 +212,7 @@ def make_card(recipe: Recipe, prepared: Prepared, trained: Trained, verdict: Gat
         command=command,
         recipe=described(recipe),
         pipeline=to_data(recipe.pipeline, defaults=True),
-        base=base_of(recipe.model, recipe.adapter.start),
+        base=_base(recipe),
         data={"sha256": prepared.sha256, "rows": len(prepared.rows), **prepared.counts, "selected": prepared.selected},
         training={"steps": trained.steps, **trained.figures},
         gate=verdict,

@@ -135,7 +135,8 @@ def _lines(prompt: Prompt) -> Iterator[Line]:
     for role, text in _turns(prompt):
         for line in text.splitlines():
             if plain := line.strip():
-                yield role, plain
+                # Headers are counted through (`Observation 2:`); how many there are is no question of form.
+                yield role, _NUMBER.sub("#", plain) if plain.endswith(":") else plain
                 first = plain.partition(" ")[0]
                 if not first.isalpha() and first != plain:
                     yield role, _NUMBER.sub("#", first)  # how many passages there are is no question of form

@@ -1,10 +1,11 @@
 """How long a training will take: a few of its steps, measured on this machine."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ragkit.tuning.data import OpenSet
 from ragkit.tuning.job import TrainingJob, TrainingStep
 from ragkit.tuning.recipe import Recipe
 from ragkit.tuning.rows import Row
@@ -36,7 +37,7 @@ def steps_of_training(recipe: Recipe, rows: int) -> int:
     return settings.steps or max(1, round(settings.epochs * rows / settings.batch_size))
 
 
-def measure(recipe: Recipe, rows: Sequence[Row]) -> Timing:
+def measure(recipe: Recipe, rows: Sequence[Row], sets: Mapping[str, OpenSet] | None = None) -> Timing:
     """Train a few steps on rows from all over the data, and keep nothing but the time.
 
     Raises:
@@ -58,6 +59,8 @@ def measure(recipe: Recipe, rows: Sequence[Row]) -> Timing:
                 resume=False,
                 on_step=told.append,
                 on_progress=lambda *_: None,
+                sets=sets or {},
+                name=recipe.settings.model,
             )
         )
     first = told[0]

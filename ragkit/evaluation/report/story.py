@@ -156,7 +156,7 @@ def _turns(stages: Sequence[Mapping[str, Any]]) -> list[LoopTurn]:
 def _key_by_key(wrote: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the fields that are not shown elsewhere, those of a mapping one by one."""
     for name, value in wrote.items():
-        if name in _SHOWN_APART:
+        if name in _SHOWN_APART or trajectory("", value):
             continue
         if isinstance(value, Mapping) and value:
             yield from ((f"{name}.{key}", item) for key, item in value.items())

@@ -19,12 +19,14 @@ class LoopTurn:
 
     Attributes:
         place: the round's path in the pipeline (`loop[2]`), or the stage and number of an agent's own turn.
+        note: what was odd about it: what had to be mended in a reply, that it failed, that it brought nothing new.
     """
 
     place: str
     thought: str
     action: str
     observation: str
+    note: str = ""
 
 
 def trajectory(place: str, value: Any) -> list[LoopTurn]:
@@ -34,9 +36,17 @@ def trajectory(place: str, value: Any) -> list[LoopTurn]:
     if not all(isinstance(item, Mapping) and _TURN & item.keys() for item in value):
         return []
     return [
-        LoopTurn(f"{place} {number}", _first(item, _THOUGHT), _action(item), _first(item, _OBSERVATION))
+        LoopTurn(f"{place} {number}", _first(item, _THOUGHT), _action(item), _first(item, _OBSERVATION), _note(item))
         for number, item in enumerate(value, 1)
     ]
+
+
+def _note(item: Mapping[str, Any]) -> str:
+    mended = item.get("mended")
+    notes = [f"mended: {', '.join(map(str, mended))}"] if isinstance(mended, Sequence) and mended else []
+    notes += ["failed"] if item.get("failed") is True else []
+    notes += ["the first passages of this search were all there before"] if item.get("new") == 0 else []
+    return "; ".join(notes)
 
 
 def _action(item: Mapping[str, Any]) -> str:

@@ -277,16 +277,20 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def save(trainer: Any, job: TrainingJob) -> None:
+    """Write what a trainer has trained; see `keep`."""
+    keep(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, job)
+
+
+def keep(model: Any, tokenizer: Any, job: TrainingJob) -> None:
     """Write the trained adapter, or the whole model with its tokenizer, in the number format of the model."""
     import torch
 
     target = job.result.with_name(f".{job.result.name}.new")
     shutil.rmtree(target, ignore_errors=True)
-    model = trainer.accelerator.unwrap_model(trainer.model)
     dtype = getattr(torch, job.model.resolved_dtype)
     if job.adapter.type == "full":
         model.to(dtype).save_pretrained(str(target))
-        trainer.processing_class.save_pretrained(str(target))
+        tokenizer.save_pretrained(str(target))
     else:
         # Some trainers keep a second adapter, the one that the training started from.
         model.save_pretrained(str(target), selected_adapters=["default"])

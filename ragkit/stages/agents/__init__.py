@@ -1,0 +1,1 @@
+"""What agents are made of: actions and their grammar, trajectories, searches without repetition, demonstrations."""
