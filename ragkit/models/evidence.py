@@ -39,7 +39,7 @@ class EvidenceModel(JointEntailmentModel, SentenceTransformersResource):
 
     def fingerprint(self) -> str:
         head = self.adapter and identify(str(evidence_folder(self.adapter)))
-        return self._fingerprint(self._weights_and_limits() | {"head": head, "language": self.language})
+        return self._fingerprint(self._weights_and_limits(adapted=False) | {"head": head, "language": self.language})
 
     def open(self) -> None:
         if self.adapter is not None:
@@ -49,7 +49,7 @@ class EvidenceModel(JointEntailmentModel, SentenceTransformersResource):
                     f"evidence head '{self.adapter}' was trained on similarities of '{self._head.encoder}', not of "
                     f"'{self.encoder_id}': tune a head for this encoder"
                 )
-        self._weights = self._load("SentenceTransformer")
+        self._weights = self._load("SentenceTransformer", adapted=False)
         if self.max_length:
             self._weights.max_seq_length = self.max_length
 

@@ -66,8 +66,8 @@ class SentenceTransformersResource(LocalWeights):
     def _fingerprint(self, settings: dict[str, Any]) -> str:
         return json.dumps({"class": type(self).__name__, "device": self.resolved_device.split(":")[0], **settings})
 
-    def _load(self, kind: str, **options: Any) -> Any:
-        """Load a model of a class of sentence_transformers onto the device, with its adapter beside the weights."""
+    def _load(self, kind: str, *, adapted: bool = True, **options: Any) -> Any:
+        """Load a model of a class of sentence_transformers onto the device; `adapted`: with its adapter beside it."""
         import sentence_transformers
         import torch
 
@@ -78,7 +78,7 @@ class SentenceTransformersResource(LocalWeights):
             weights = getattr(sentence_transformers, kind)(
                 path, revision=revision, device=self.resolved_device, model_kwargs={"dtype": dtype}, **options
             )
-        if self.adapter is not None:
+        if self.adapter is not None and adapted:
             self._add_adapter(weights)
             weights.to(dtype)
         return weights

@@ -17,7 +17,8 @@ def test_every_suite_of_the_repository_is_valid(path, monkeypatch):
     assert is_suite(path)
     suite = load_suite(path)
     for file in suite.settings.pipelines:
-        assert Pipeline.load(file).name == Path(file).stem
+        folder, stem = Path(file).parent.name, Path(file).stem
+        assert Pipeline.load(file).name in (stem, f"{folder}_{stem}")
 
 
 def test_a_pipeline_is_no_suite():
