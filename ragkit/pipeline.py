@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from ragkit.engine.cache import CallCache
+from ragkit.engine.cache import project_cache
 from ragkit.engine.calls import Category, OnProgress, Resource
 from ragkit.engine.controls import with_unique_ids
 from ragkit.engine.nodes import Node, Step, as_node, check_sequence
@@ -15,7 +15,6 @@ from ragkit.engine.run import OnPrediction, Prediction, Questions, RunOptions, p
 from ragkit.engine.stage import Stage
 from ragkit.engine.state import INITIAL_FIELDS
 from ragkit.errors import InputError, RagkitError
-from ragkit.paths import project_dir
 from ragkit.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -129,8 +128,7 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
         self.prepare(on_progress)
         settings = self.settings
         options = RunOptions(budget=settings.budget.to_budget(), wave=settings.wave, in_flight=settings.in_flight)
-        cache = CallCache(project_dir() / "calls.sqlite") if settings.cache else None
-        try:
+        with project_cache(wanted=settings.cache) as cache:
             return run_questions(
                 self.nodes,
                 questions,
@@ -139,9 +137,6 @@ class Pipeline(Runnable[str | dict[str, Any], Prediction]):
                 on_prediction=on_prediction,
                 on_progress=on_progress,
             )
-        finally:
-            if cache is not None:
-                cache.close()
 
     def ask(self, question: str) -> Prediction:
         """Answer one question.

@@ -4,8 +4,8 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from ragkit.engine.calls import Reply, Request
 from ragkit.errors import RagkitError
+from ragkit.paths import project_dir
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
@@ -114,3 +115,20 @@ def _decode(value: bytes, kind: int) -> Any:
         return json.loads(value)
     array = np.frombuffer(value, dtype=np.float32)
     return array if kind == _VECTOR else array.reshape(-1, kind - _VECTOR)
+
+
+@contextmanager
+def project_cache(*, wanted: bool = True) -> Iterator[CallCache | None]:
+    """Open the call cache of the project folder, and close it afterwards; without one where none is wanted.
+
+    Raises:
+        RagkitError: the file is damaged or is no call cache.
+    """
+    if not wanted:
+        yield None
+        return
+    cache = CallCache(project_dir() / "calls.sqlite")
+    try:
+        yield cache
+    finally:
+        cache.close()

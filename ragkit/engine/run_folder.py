@@ -44,12 +44,10 @@ class RunFolder:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(held_folder(self.path, "run"))
-        try:
+        with ExitStack() as self._stack:  # closed again if the start fails
+            self._stack.enter_context(held_folder(self.path, "run"))
             self._start()
-        except BaseException:
-            self._stack.close()
-            raise
+            self._stack = self._stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from ragkit.engine.cache import CallCache
+from ragkit.engine.cache import project_cache
 from ragkit.engine.calls import OnProgress, QuestionContext
 from ragkit.engine.jsonl import dump_line
 from ragkit.engine.memory import Memory
@@ -32,7 +32,6 @@ from ragkit.evaluation.report.texts import keep_texts
 from ragkit.evaluation.summary import Summary, summarise
 from ragkit.evaluation.traces import Calls, count_calls, read_traces
 from ragkit.models.secrets import mask_secrets
-from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
 
 
@@ -178,12 +177,8 @@ def _judge(
 ) -> Judging:
     """Let the judges of a pipeline's `run` section judge predictions."""
     judges = cast("dict[str, Judge]", pipeline.settings.judges)
-    cache = CallCache(project_dir() / "calls.sqlite") if judges and pipeline.settings.cache else None
-    try:
+    with project_cache(wanted=bool(judges and pipeline.settings.cache)) as cache:
         return run_judges(judges, questions, rows, models=pipeline.models, cache=cache, on_progress=report)
-    finally:
-        if cache is not None:
-            cache.close()
 
 
 def _questions(

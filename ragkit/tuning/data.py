@@ -1,5 +1,6 @@
 """Where training data come from: builders make rows out of question sets, selectors choose among them."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -76,6 +77,7 @@ class DataBuilder(Component):
 
     makes: ClassVar[type[Row]] = Row
 
+    @abstractmethod
     def build(self, part: Part, context: BuildContext) -> Sequence[Row]:
         """Return the rows of a part of the questions: `train`, or `validation` for the rows that are only watched.
 
@@ -85,16 +87,15 @@ class DataBuilder(Component):
         Raises:
             InputError: the pipeline or the questions do not have what the rows are made of.
         """
-        raise NotImplementedError
 
 
 class Selector(Component):
     """Chooses or changes training rows. Registered in `ragkit.engine.registry.selectors`."""
 
+    @abstractmethod
     def select(self, rows: Sequence[Row], context: BuildContext) -> Selected:
         """Return the rows to train on, with the reasons.
 
         Raises:
             InputError: the rows are of a kind that cannot be selected from.
         """
-        raise NotImplementedError

@@ -37,12 +37,10 @@ class TuningFolder:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(held_folder(self.path, "tuning"))
-        try:
+        with ExitStack() as stack:  # closed again if the beginning fails
+            stack.enter_context(held_folder(self.path, "tuning"))
             self._begin()
-        except BaseException:
-            self._stack.close()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

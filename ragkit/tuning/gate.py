@@ -12,7 +12,7 @@ from typing import Annotated, cast
 
 from pydantic import Field
 
-from ragkit.engine.cache import CallCache
+from ragkit.engine.cache import project_cache
 from ragkit.engine.calls import OnProgress
 from ragkit.engine.component import Component
 from ragkit.engine.nodes import written_by
@@ -26,7 +26,6 @@ from ragkit.evaluation.oracle import OracleMisfitError
 from ragkit.evaluation.statistics import CONFIDENCE
 from ragkit.evaluation.variants import folder_name
 from ragkit.models.base import LanguageModel
-from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
 from ragkit.tuning.changes import Change, Pair, change_of_means, changes
 from ragkit.tuning.data import OpenSet
@@ -216,12 +215,8 @@ class _Runs:
     def _probe(self, side: str, model: LanguageModel, *, cached: bool) -> None:
         """Ask a language model what it could do before it was tuned."""
         self.on_run(f"forgetting probe: {side}")
-        cache = CallCache(project_dir() / "calls.sqlite") if cached else None
-        try:
+        with project_cache(wanted=cached) as cache:
             found = probe(model, cache=cache, on_progress=self.on_progress)
-        finally:
-            if cache is not None:
-                cache.close()
         self.probes[side] = found.scores
         for task, reason in found.left_out.items():
             self.note(f"forgetting probe: {task} was left out: {reason}")

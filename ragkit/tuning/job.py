@@ -1,6 +1,7 @@
 """A training job: what an objective gets."""
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +134,7 @@ class Objective(Component):
     rows: ClassVar[type[Row]] = Row
     trains: ClassVar[Category] = "model"
     weights: ClassVar[bool] = True
+    gated: ClassVar[bool] = True
 
     def serving(self, model: str, key: str, result: Path) -> list[str]:
         """Return the changes of the pipeline's settings by which it works with the result.
@@ -144,8 +146,6 @@ class Objective(Component):
         """
         return [f"models.{model}.{key}={json.dumps(str(result))}"]
 
-    gated: ClassVar[bool] = True
-
     def check(self, adapter: AdapterSettings) -> None:
         """Refuse settings that do not go together, before anything is built.
 
@@ -153,6 +153,7 @@ class Objective(Component):
             InputError: says which and why.
         """
 
+    @abstractmethod
     def train(self, job: TrainingJob) -> Trained:
         """Train, and write the result into `job.result`.
 
@@ -162,4 +163,3 @@ class Objective(Component):
             InputError: the rows or the settings do not fit the model.
             MissingPackageError: an extra is not installed.
         """
-        raise NotImplementedError

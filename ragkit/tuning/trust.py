@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit.engine.cache import CallCache
+from ragkit.engine.cache import project_cache
 from ragkit.engine.calls import OnProgress
 from ragkit.engine.tasks import run_tasks
 from ragkit.errors import InputError, RagkitError
@@ -18,7 +18,6 @@ from ragkit.evaluation.statistics import CONFIDENCE, bootstrap_statistic
 from ragkit.evaluation.steering.mixture import MixtureSettings, make_mixture
 from ragkit.evaluation.steering.testbed import Sample
 from ragkit.models.base import Encoder
-from ragkit.paths import project_dir
 from ragkit.stages.steering.trust import TrustClassifier, trust_features
 from ragkit.tuning.split import part_of
 
@@ -137,12 +136,9 @@ def _embedded(items: Sequence[_Labelled], encoder: Encoder, on_progress: OnProgr
         )
         return trust_features(*vectors)
 
-    cache = CallCache(project_dir() / "calls.sqlite")
-    try:
+    with project_cache() as cache:
         tasks = [functools.partial(both, item) for item in items]
         outcomes = run_tasks(tasks, name="embedding", cache=cache, on_progress=on_progress)
-    finally:
-        cache.close()
     for item, outcome in zip(items, outcomes, strict=True):
         if outcome.error is not None:
             raise RagkitError(f"a fragment of '{item.sample.id}' could not be embedded: {outcome.error}")

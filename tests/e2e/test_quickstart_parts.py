@@ -24,7 +24,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("ragkit.index.local.project_dir", lambda: folder)
-    monkeypatch.setattr("ragkit.pipeline.project_dir", lambda: folder)
+    monkeypatch.setattr("ragkit.engine.cache.project_dir", lambda: folder)
     return folder
 
 

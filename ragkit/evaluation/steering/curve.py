@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit.engine.cache import CallCache
+from ragkit.engine.cache import project_cache
 from ragkit.engine.calls import OnProgress
 from ragkit.engine.run import Prediction
 from ragkit.engine.tasks import run_tasks
@@ -21,7 +21,6 @@ from ragkit.evaluation.steering.running import associations, predict
 from ragkit.evaluation.steering.scores import PRIVATE_ATTRIBUTES, association, containment, leaks, text_f1
 from ragkit.evaluation.steering.testbed import PRIVATE, Sample
 from ragkit.models.base import LanguageModel
-from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
 
 Values = NDArray[np.float64]
@@ -229,12 +228,8 @@ def _judged(
             functools.partial(consistency, model, sample.question, answer, sample.gold),
             functools.partial(cleanliness, model, sample.question, answer, bad, sample.type, settings.private),
         ]
-    cache = CallCache(project_dir() / "calls.sqlite") if pipeline.settings.cache else None
-    try:
+    with project_cache(wanted=pipeline.settings.cache) as cache:
         outcomes = run_tasks(tasks, name="judging", cache=cache, on_progress=on_progress)
-    finally:
-        if cache is not None:
-            cache.close()
     columns: dict[str, list[float]] = {"consistency": [], "cleanliness": []}
     unread = dict.fromkeys(columns, 0)
     for number, outcome in enumerate(outcomes):

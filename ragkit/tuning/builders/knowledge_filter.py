@@ -1,5 +1,6 @@
 """Training data for the Knowledge Filter: which passages of a question are evidence."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -36,9 +37,9 @@ class _OfPools(DataBuilder):
             raise InputError("no row could be made: the questions have no gold evidence (supporting_ids)")
         return rows
 
+    @abstractmethod
     def rows_of(self, pools: Sequence[Pool], name: str, stage: FilterKnowledge, seed: int) -> Sequence[Row]:
         """Return the rows of the passages of one question, found and given."""
-        raise NotImplementedError
 
 
 @builders.register("knowledge_filter")

@@ -11,19 +11,18 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ragkit.engine.cache import CallCache
-from ragkit.engine.controls import steps_of
+from ragkit.engine.cache import CallCache, project_cache
 from ragkit.engine.registry import builders
 from ragkit.engine.tasks import run_tasks
-from ragkit.errors import InputError, RagkitError
+from ragkit.errors import RagkitError
 from ragkit.evaluation.evidence import holds_answer
 from ragkit.models.base import Prompt
-from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
 from ragkit.prompts import render
 from ragkit.stages.answer import AnswerRead, split_markers
 from ragkit.stages.certainty import SURE, UNSURE, AnswerCertainty
 from ragkit.tuning.builders.reader import ABSENT, DrawnRow, ReaderBuilder, reader_of, readings
+from ragkit.tuning.builders.stages import stage_with
 from ragkit.tuning.data import BuildContext
 from ragkit.tuning.rows import Row, SftRow
 from ragkit.tuning.split import Part
@@ -75,8 +74,7 @@ class RTuningBuilder(ReaderBuilder):
     def build(self, part: Part, context: BuildContext) -> Sequence[Row]:
         rows: list[Row] = []
         copies = self.copies if part == "train" else 1
-        cache = CallCache(project_dir() / "calls.sqlite")
-        try:
+        with project_cache() as cache:
             for opened in context.sets(part):
                 stage = reader_of(opened.pipeline, context.model)
                 drawn = [
@@ -86,13 +84,11 @@ class RTuningBuilder(ReaderBuilder):
                 ]
                 asked = self._ask(drawn, stage, cache, context)
                 rows += self._taught(asked, opened.pipeline, context)
-        finally:
-            cache.close()
         random.Random(context.seed).shuffle(rows)  # noqa: S311 - not for secrets
         return rows
 
     def _ask(
-        self, drawn: Sequence[DrawnRow], stage: AnswerRead, cache: CallCache, context: BuildContext
+        self, drawn: Sequence[DrawnRow], stage: AnswerRead, cache: CallCache | None, context: BuildContext
     ) -> list[_Asked]:
         """Let the model answer the prompt of each row."""
         draws = self.samples if self.variant == "entropy" else 1
@@ -111,7 +107,7 @@ class RTuningBuilder(ReaderBuilder):
                 replace(each.row, completion=each.row.completion if knows else stage.abstain, origin=_told(each, knows))
                 for each, knows in zip(asked, known, strict=True)
             ]
-        certainty = certainty_of(pipeline, context.model)
+        certainty = stage_with(pipeline, AnswerCertainty, context.model)
         reports = [
             SftRow(
                 prompt=self._question_of_certainty(each, answer, certainty),
@@ -178,15 +174,3 @@ def _balanced(rows: Sequence[SftRow], seed: int) -> list[SftRow]:
 
 def _told(each: _Asked, knows: bool) -> dict[str, Any]:
     return each.row.origin | {"kind": f"{each.row.origin['kind']}, {'known' if knows else 'unknown'}"}
-
-
-def certainty_of(pipeline: Pipeline, model: str) -> AnswerCertainty:
-    """Return the step that asks a model how sure it is.
-
-    Raises:
-        InputError: there is none.
-    """
-    for step in steps_of(pipeline.nodes):
-        if isinstance(step.stage, AnswerCertainty) and step.stage.model is pipeline.models[model]:
-            return step.stage
-    raise InputError(f"the pipeline '{pipeline.name}' has no step answer.certainty with the model '{model}'")

@@ -10,12 +10,12 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from ragkit.engine.cache import CallCache
+from ragkit.engine.cache import project_cache
 from ragkit.engine.controls import steps_of
 from ragkit.engine.registry import builders
 from ragkit.engine.state import Documents, Passage
 from ragkit.engine.tasks import Task, run_tasks
-from ragkit.errors import InputError, RagkitError, did_you_mean
+from ragkit.errors import InputError, did_you_mean
 from ragkit.evaluation.evidence import Evidence, holds_answer
 from ragkit.index.build import PASSAGES
 from ragkit.index.fields import SearchField, searched_text
@@ -23,10 +23,10 @@ from ragkit.index.folder import current_build
 from ragkit.index.local import LocalIndex
 from ragkit.index.store import PassageStore
 from ragkit.models.base import Encoder, Reranker
-from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
 from ragkit.stages.rerank import RerankCrossEncoder
 from ragkit.tuning.builders.self_supervised import Kind, free_queries
+from ragkit.tuning.calls import values_of
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.rows import RankingRow, Row
 from ragkit.tuning.split import Part
@@ -231,15 +231,9 @@ class RankingBuilder(DataBuilder):
         Raises:
             RagkitError: one of them failed.
         """
-        cache = CallCache(project_dir() / "calls.sqlite")
-        try:
+        with project_cache() as cache:
             outcomes = run_tasks(tasks, name=name, cache=cache, on_progress=context.on_progress)
-        finally:
-            cache.close()
-        for outcome in outcomes:
-            if outcome.error is not None:
-                raise RagkitError(f"data: {name}: {outcome.error}")
-        return [outcome.value for outcome in outcomes]
+        return values_of(outcomes, f"data: {name}")
 
 
 def read_fields(pipeline: Pipeline, model: str) -> Sequence[SearchField]:

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from ragkit.engine.controls import steps_of
 from ragkit.engine.registry import builders
 from ragkit.engine.run import Asked
 from ragkit.engine.state import Documents, Passage
@@ -18,6 +17,7 @@ from ragkit.evaluation.questions import Question
 from ragkit.pipeline import Pipeline
 from ragkit.prompts import render
 from ragkit.stages.answer import AnswerRead, containing
+from ragkit.tuning.builders.stages import stage_with
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.rows import Row, SftRow
 from ragkit.tuning.split import Part
@@ -73,10 +73,7 @@ def reader_of(pipeline: Pipeline, model: str) -> AnswerRead:
     Raises:
         InputError: there is none.
     """
-    for step in steps_of(pipeline.nodes):
-        if isinstance(step.stage, AnswerRead) and step.stage.model is pipeline.models[model]:
-            return step.stage
-    raise InputError(f"the pipeline '{pipeline.name}' has no step answer.read with the model '{model}'")
+    return stage_with(pipeline, AnswerRead, model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
-from ragkit.engine.controls import steps_of
 from ragkit.engine.registry import builders
 from ragkit.engine.stage import Stage
 from ragkit.errors import InputError
@@ -20,6 +19,7 @@ from ragkit.stages.answer import AnswerRead
 from ragkit.stages.steer_filter import SteerFilter
 from ragkit.stages.steer_rw import SteerRW
 from ragkit.stages.steering.verdict import render_verdict
+from ragkit.tuning.builders.stages import stage_with
 from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.rows import Row, SftRow
@@ -174,13 +174,9 @@ class SteerAwareRows(_MixedRows):
 
 
 def _stage(opened: TuningSet, cls: type[S], model: str) -> S:
-    tuned = opened.pipeline.models[model]
-    for step in steps_of(opened.pipeline.nodes):
-        if isinstance(step.stage, cls) and getattr(step.stage, "model", None) is tuned:
-            return step.stage
-    if not isinstance(tuned, LanguageModel):
+    if not isinstance(opened.pipeline.models[model], LanguageModel):
         raise InputError(f"'{model}' is no language model")
-    raise InputError(f"the pipeline '{opened.pipeline.name}' has no step {cls.name} with the model '{model}'")
+    return stage_with(opened.pipeline, cls, model)
 
 
 def _origin(opened: TuningSet, mixture: Mixture) -> dict[str, object]:

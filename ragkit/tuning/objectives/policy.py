@@ -12,8 +12,9 @@ from typing_extensions import override
 from ragkit.engine.registry import objectives
 from ragkit.engine.run_folder import replace_file
 from ragkit.engine.tasks import run_tasks
-from ragkit.errors import InputError, RagkitError
+from ragkit.errors import InputError
 from ragkit.models.transformers_lm import TransformersModel
+from ragkit.tuning.calls import values_of
 from ragkit.tuning.job import Objective, Trained, TrainingJob
 from ragkit.tuning.objectives import trainer as shared
 from ragkit.tuning.rewards import Audit, Reward, RewardFunction, audit_rewards
@@ -136,10 +137,7 @@ class PolicyObjective(Objective):
             outcomes = run_tasks(tasks, name="audit", on_progress=job.on_progress)
         finally:
             policy.close()
-        for outcome in outcomes:
-            if outcome.error is not None:
-                raise RagkitError(f"audit of the rewards: {outcome.error}")
-        written = [outcome.value.text for outcome in outcomes]
+        written = [generation.text for generation in values_of(outcomes, "audit of the rewards")]
         return audit_rewards(self.rewards, rows, written, abstain=self.abstain, words=self.max_new_tokens)
 
 

@@ -16,9 +16,10 @@ from typing_extensions import override
 
 from ragkit.engine.registry import objectives
 from ragkit.engine.tasks import run_tasks
-from ragkit.errors import InputError, RagkitError
+from ragkit.errors import InputError
 from ragkit.stages.agents.actions import FINISH
 from ragkit.stages.react import AgentReact, Walk
+from ragkit.tuning.calls import values_of
 from ragkit.tuning.frugal.evidence import agent_of, recalls
 from ragkit.tuning.frugal.stopping import StopReward, advantages, best_search
 from ragkit.tuning.job import AdapterSettings, Objective, Trained, TrainingJob, TrainingStep
@@ -126,10 +127,7 @@ class ReactGrpo(Objective):
             outcomes = run_tasks(tasks, name="ways", on_progress=job.on_progress)
         finally:
             policy.close()
-        for outcome in outcomes:
-            if outcome.error is not None:
-                raise RagkitError(f"objective react_grpo: a way failed: {outcome.error}")
-        walks = [outcome.value for outcome in outcomes]
+        walks = values_of(outcomes, "objective react_grpo: a way failed")
         return [walks[start : start + self.generations] for start in range(0, len(walks), self.generations)]
 
     def _samples(

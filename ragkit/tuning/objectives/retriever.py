@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 from pydantic import Field
 
-from ragkit.engine.cache import CallCache
+from ragkit.engine.cache import project_cache
 from ragkit.engine.calls import Category
 from ragkit.engine.registry import objectives
 from ragkit.engine.tasks import run_tasks
-from ragkit.errors import InputError, RagkitError
+from ragkit.errors import InputError
 from ragkit.models.adapters import ENCODER
 from ragkit.models.base import Encoder
 from ragkit.models.sentence_transformers_models import SentenceTransformerEncoder
-from ragkit.paths import project_dir
+from ragkit.tuning.calls import values_of
 from ragkit.tuning.job import AdapterSettings, Objective, Trained, TrainingJob
 from ragkit.tuning.objectives import encoders
 from ragkit.tuning.objectives import trainer as shared
@@ -205,16 +205,11 @@ def _embedded(encoder: Encoder, texts: Sequence[str], job: TrainingJob) -> Any:
     import torch
     from torch.nn import functional
 
-    cache = CallCache(project_dir() / "calls.sqlite")
-    try:
+    with project_cache() as cache:
         tasks = [partial(encoder.embed, text, "passage") for text in texts]
         outcomes = run_tasks(tasks, name="passages", cache=cache, on_progress=job.on_progress)
-    finally:
-        cache.close()
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise RagkitError(f"objective: a passage cannot be embedded: {outcome.error}")
-    return functional.normalize(torch.from_numpy(np.stack([outcome.value for outcome in outcomes])), dim=-1)
+    vectors = values_of(outcomes, "objective: a passage cannot be embedded")
+    return functional.normalize(torch.from_numpy(np.stack(vectors)), dim=-1)
 
 
 def query_loss(weights: Any, bank: Bank, temperature: float) -> Any:

@@ -2,15 +2,15 @@
 
 import dataclasses
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 from tiny_generators import END, load_alone, tiny_model
+from tiny_jobs import result, tiny_job
 
 from ragkit.errors import InputError
 from ragkit.models.transformers_lm import TransformersModel
-from ragkit.tuning.job import AdapterSettings, TrainingJob, TrainingSettings
+from ragkit.tuning.job import AdapterSettings, TrainingSettings
 from ragkit.tuning.objectives.sft import Sft, half_of_each_block
 from ragkit.tuning.objectives.trainer import last_checkpoint, planned
 from ragkit.tuning.rows import SftRow
@@ -23,22 +23,7 @@ def base(tmp_path_factory):
 
 def job(base, folder, **changes):
     rows = [SftRow(prompt=f"{word} is", completion=f" {word[::-1]}") for word in ("abc", "defg", "hi", "jklmn")]
-    settings = {
-        "folder": Path(folder),
-        "model": TransformersModel(model=str(base), dtype="float32", device="cpu"),
-        "rows": rows,
-        "validation": (),
-        "adapter": AdapterSettings(r=4),
-        "training": TrainingSettings(steps=6, batch_size=2, learning_rate=0.01, save_every=2),
-        "resume": False,
-        "on_step": lambda _: None,
-        "on_progress": lambda *_: None,
-    }
-    return TrainingJob(**settings | changes)
-
-
-def weights(folder):
-    return (folder / "adapter" / "adapter_model.safetensors").read_bytes()
+    return tiny_job(base, folder, **{"rows": rows} | changes)
 
 
 @pytest.mark.parametrize("loss", ["nll", "dft", "asft"])
@@ -108,14 +93,14 @@ def test_a_killed_training_goes_on_to_the_same_bytes(base, tmp_path, dtype):
     assert last_checkpoint(killed / "checkpoints").name == "checkpoint-4"
     (killed / "checkpoints" / "checkpoint-5").mkdir()  # one that was being written
     Sft().train(job(base, killed, resume=True, model=model))
-    assert weights(killed) == weights(whole)
+    assert result(killed) == result(whole)
 
 
 def test_the_same_seed_gives_the_same_adapter_and_another_one_another(base, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         training = TrainingSettings(steps=2, batch_size=2, seed=seed)
         Sft().train(job(base, tmp_path / name, training=training))
-    assert weights(tmp_path / "a") == weights(tmp_path / "b") != weights(tmp_path / "c")
+    assert result(tmp_path / "a") == result(tmp_path / "b") != result(tmp_path / "c")
     assert (tmp_path / "a/adapter/adapter_config.json").read_text() == (
         tmp_path / "b/adapter/adapter_config.json"
     ).read_text()

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ragkit.engine.cache import CallCache
+from ragkit.engine.cache import project_cache
 from ragkit.engine.calls import OnProgress
 from ragkit.engine.jsonl import dump_line
 from ragkit.engine.registry import builders
@@ -15,7 +15,6 @@ from ragkit.errors import InputError
 from ragkit.evaluation.judges.grading import Mode
 from ragkit.evaluation.variants import folder_name
 from ragkit.models.base import Encoder, LanguageModel, Prompt
-from ragkit.paths import project_dir
 from ragkit.pipeline import Pipeline
 from ragkit.prompts import prompt_setting, render
 from ragkit.stages.answer import AnswerRead
@@ -135,14 +134,10 @@ class CorpusQA(DataBuilder):
         reader = reader_of(pipeline, model)
         most = self.sections if part == "train" else self.held_out_sections
         sections = choose_sections(pipeline.index, part, most=most, min_words=self.min_words, seed=seed)
-        cache = CallCache(project_dir() / "calls.sqlite") if pipeline.settings.cache else None
-        try:
+        with project_cache(wanted=pipeline.settings.cache) as cache:
             calls = making.Calls(cache, on_progress)
             facets = making.tag_sections(calls, sections.chosen, self.model, self.facet_prompt, self.facets)
             pairs = self._pairs(calls, sections.chosen, [own or {} for own in facets], pipeline, reader, seed)
-        finally:
-            if cache is not None:
-                cache.close()
         return Made(tuple(pairs), report(sections, facets.count(None), pairs))
 
     def _pairs(

@@ -1,6 +1,7 @@
 """What PA-RAG's two data builders share: prompts of the pipeline, target answers, and who says what supports what."""
 
 import json
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,11 +100,11 @@ class PaRagBuilder(DataBuilder):
             raise InputError(f"no question gave a row ({told})")
         return rows
 
+    @abstractmethod
     def rows_of(
         self, cases: Sequence[Case], opened: TuningSet, context: BuildContext, dropped: Counter[str]
     ) -> Sequence[Row]:
         """Return the rows of a set's cases; `dropped` counts why there are not more."""
-        raise NotImplementedError
 
     def supports(self, question: Question, documents: Documents, tiers: Tiers, slots: Slots) -> Supports:
         """Return who says whether passages of a prompt, by number, support a claim."""
