@@ -106,7 +106,8 @@ class VisionWeights(LocalWeights):
 class TransformersImageEncoder(ImageEncoder, VisionWeights):
     """A model with a vector for a text and for a picture, in one space: CLIP, SigLIP and their kin.
 
-    Source: Radford et al. 2021, Learning transferable visual models from natural language supervision, arXiv 2103.00020.
+    Source: Radford et al. 2021, Learning transferable visual models from natural language supervision, arXiv
+    2103.00020.
     """
 
     def _class(self, config: Any) -> Any:
@@ -150,8 +151,8 @@ class TransformersPageEncoder(PageEncoder, VisionWeights):
         found = getattr(transformers, names[0], None) if names else None
         if found is None:
             raise InputError(
-                f"'{self.model}' ({', '.join(config.architectures or ['?'])}) is no late-interaction model of pages: use "
-                "a ColPali or ColQwen in transformers' form (the names end in -hf)"
+                f"'{self.model}' ({', '.join(config.architectures or ['?'])}) is no late-interaction model of pages: "
+                "use a ColPali or ColQwen in transformers' form (the names end in -hf)"
             )
         return found
 

@@ -4,11 +4,10 @@ A small convolutional network turns the picture of a word into a vector near to 
 the word's letters in ones, twos and threes. A page is the list of its words' pictures, a query the list of its words.
 
 Source of the idea: Almazán et al. 2014, Word spotting and recognition with embedded attributes, doi
-10.1109/TPAMI.2014.2339814 (pictures and spellings of words in one space); scored by late interaction as in Faysse et al.
-2024, ColPali, arXiv 2407.01449.
+10.1109/TPAMI.2014.2339814 (pictures and spellings of words in one space); scored by late interaction as in Faysse et
+al. 2024, ColPali, arXiv 2407.01449.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence

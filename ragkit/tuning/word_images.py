@@ -121,7 +121,7 @@ def collect(folder_patterns: Sequence[str], pages: int, seed: int, words: Sequen
         InputError: a pattern matches no file.
     """
     pymupdf = need("pymupdf", "pymupdf", "reading PDF files")
-    dice = random.Random(seed)
+    dice = random.Random(seed)  # noqa: S311 - for layouts
     found: list[tuple[NDArray[np.float32], str]] = []
     for _ in range(pages):
         with generated_page(dice, words) as pdf:
@@ -150,7 +150,7 @@ def _spoiled(pictures: Any, torch: Any, generator: Any) -> Any:
 
 
 def train(pairs: Pairs, minutes: float, seed: int, on_step: Any = print) -> tuple[Any, dict[str, Any]]:
-    """Train for some minutes; returns the network and facts: steps, loss, and how often a picture's own word is nearest.
+    """Train for some minutes; returns the network and facts: steps, loss, how often a picture's own word is nearest.
 
     A twentieth of the pairs is held out for the last of these.
     """
