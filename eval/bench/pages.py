@@ -3,9 +3,9 @@
     python eval/bench/pages.py --data DIR [--visual FOLDER]
 
 DIR holds PDFs and `queries.dev.jsonl` with questions that name their `file` and gold pages (`<file>#p<page>`). All
-pages are ranked; a question's reciprocal rank is that of its first gold page. Unanswerable questions, and those without gold
-pages, have no ranking to judge. Weights of fusions are chosen on the training part of the questions (`part_of`); the
-table has all questions and, in brackets, the others than those.
+pages are ranked; a question's reciprocal rank is that of its first gold page. Unanswerable questions, and those
+without gold pages, have no ranking to judge. Weights of fusions are chosen on the training part of the questions
+(`part_of`); the group `not trained on` holds the others.
 """
 
 import argparse

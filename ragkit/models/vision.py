@@ -103,7 +103,7 @@ class VisionWeights(LocalWeights):
 
 
 @models.register("image-encoder")
-class TransformersImageEncoder(ImageEncoder, VisionWeights):
+class TransformersImageEncoder(VisionWeights, ImageEncoder):
     """A model with a vector for a text and for a picture, in one space: CLIP, SigLIP and their kin.
 
     Source: Radford et al. 2021, Learning transferable visual models from natural language supervision, arXiv
@@ -136,7 +136,7 @@ class TransformersImageEncoder(ImageEncoder, VisionWeights):
 
 
 @models.register("page-encoder")
-class TransformersPageEncoder(PageEncoder, VisionWeights):
+class TransformersPageEncoder(VisionWeights, PageEncoder):
     """A model with a vector for each token of a query and each patch of a picture: ColPali, ColQwen and their kin.
 
     Source: Faysse et al. 2024, ColPali: efficient document retrieval with vision language models, arXiv 2407.01449.
@@ -161,7 +161,9 @@ class TransformersPageEncoder(PageEncoder, VisionWeights):
         return self._lists(self._inputs(text=texts, **limit))
 
     def _pictures(self, pictures: list[Any]) -> Sequence[NDArray[np.float32]]:
-        return self._lists(self._inputs(images=pictures))
+        inputs = self._inputs(images=pictures)
+        inputs.pop("labels", None)  # for training; ColPali's processor makes them always
+        return self._lists(inputs)
 
     def _lists(self, inputs: Any) -> list[NDArray[np.float32]]:
         """Return the vectors of each input without those of padding."""
