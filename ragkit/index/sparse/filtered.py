@@ -36,10 +36,10 @@ class FilteredEngine:
         items = np.concatenate([np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)])
         numbers, frequencies = (self._counts.columns[name][items] for name in ("terms", "frequencies"))
         owners = np.repeat(np.arange(len(chosen)), sizes)
-        held = np.bincount(owners, np.isin(numbers, known), len(chosen)) > 0
         score = self._reference if self._words else self._variant
-        scores = np.where(held, score(known, numbers, frequencies.astype(np.float64), owners, len(chosen)), -np.inf)
-        return [(int(chosen[place]), value) for place, value in best(scores, k, floor=-np.inf)]
+        scores, base = score(known, numbers, frequencies.astype(np.float64), owners, len(chosen))
+        scores[np.bincount(owners, np.isin(numbers, known), len(chosen)) == 0] = 0
+        return [(int(chosen[place]), value) for place, value in best(scores, k, base=base)]
 
     def _variant(
         self,
@@ -48,19 +48,22 @@ class FilteredEngine:
         frequencies: NDArray[np.float64],
         owners: NDArray[np.int64],
         count: int,
-    ) -> NDArray[np.float64]:
-        """Return the scores of `count` passages; `owners` are those of the terms (`numbers`)."""
+    ) -> tuple[NDArray[np.float64], float]:
+        """Return what `count` passages score above a passage without any of the terms, and what that one scores.
+
+        `owners` are the passages of the terms (`numbers`).
+        """
         lengths = np.bincount(owners, frequencies, count)
-        scores = np.zeros(count)
+        scores, base = np.zeros(count), 0.0
         for number in known:
             held = numbers == number
             idfs = idf(self._settings, count, np.array([held.sum()]))
             relative = lengths[owners[held]] / lengths.mean()
             floor = absent(self._settings, idfs)
             missing = 0.0 if floor is None else float(floor[0])
-            scores += missing
+            base += missing
             scores[owners[held]] += idfs[0] * frequency_weight(self._settings, frequencies[held], relative) - missing
-        return scores
+        return scores, base
 
     def _reference(
         self,
@@ -69,10 +72,10 @@ class FilteredEngine:
         frequencies: NDArray[np.float64],
         owners: NDArray[np.int64],
         count: int,
-    ) -> NDArray[np.float64]:
+    ) -> tuple[NDArray[np.float64], float]:
         """Return what rank-bm25 makes of the same."""
         words = [self._words[number] for number in np.repeat(numbers, frequencies.astype(np.int64))]
         ends = np.cumsum(np.bincount(owners, frequencies, count).astype(np.int64))
         corpus = [words[end - size : end] for end, size in zip(ends, np.diff(ends, prepend=0), strict=True)]
-        scores: NDArray[np.float64] = rank_bm25(self._settings, corpus).get_scores([self._words[n] for n in known])
-        return scores
+        scores = rank_bm25(self._settings, corpus).get_scores([self._words[number] for number in known])
+        return np.asarray(scores, np.float64), 0.0
