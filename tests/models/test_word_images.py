@@ -58,7 +58,7 @@ def test_light_words_look_like_dark_ones(page):
 
 def test_pairs_are_the_words_of_the_text_layer(page):
     spelt = [word for _, word in pairs_of(page, 150)]
-    assert sorted(spelt) == sorted(SENTENCE.lower().split() + ["light", "on", "dark"])
+    assert sorted(spelt) == sorted([*SENTENCE.lower().split(), "light", "on", "dark"])
 
 
 def test_a_query_is_its_words_without_stop_words():
@@ -103,7 +103,8 @@ def test_a_page_is_the_list_of_its_words(page, tmp_path):
     (reply,) = encoder.execute("embed_patches", [Request("embed_patches", {"image": "page"}, payload=Shown(page))])
     assert reply.value.shape == (len(SENTENCE.split()) + 3, 128)
     again = load(tmp_path / "words")
-    assert all((a == b).all() for a, b in zip(again.state_dict().values(), encoder._weights.state_dict().values()))
+    kept = encoder._weights.state_dict()
+    assert all((value == kept[name]).all() for name, value in again.state_dict().items())
 
 
 def test_a_folder_without_a_network_says_so(tmp_path):
