@@ -23,7 +23,7 @@ from ragkit.engine.calls import LocalResource, Reply, Request
 from ragkit.index import LocalIndex, SparseSettings
 from ragkit.index.filters import Filter
 from ragkit.index.lists import ListsWriter
-from ragkit.index.multi_vector import MultiVectorIndex, VectorListSettings
+from ragkit.index.multi_vector import MultiVectorIndex
 from ragkit.index.page_vectors import PieceSettings
 from ragkit.models.base import ImageEncoder
 
@@ -105,7 +105,7 @@ def indexing(work: Path, count: int) -> dict[str, float]:
 def searching(work: Path, rounds: int) -> dict[str, float]:
     """Search 1,000 pages of 700 vectors, and multiply the same matrices without anything else."""
     dice = np.random.default_rng(0)
-    settings = VectorListSettings()
+    settings = PieceSettings(encoder=Looks())
     with ListsWriter(work / "visual", {"vectors": settings.precision}) as writer:
         for _ in range(10):
             block = dice.standard_normal((100 * VECTORS, DIMENSION), np.float32)
