@@ -73,10 +73,10 @@ class RTuningBuilder(ReaderBuilder):
 
     def build(self, part: Part, context: BuildContext) -> Sequence[Row]:
         rows: list[Row] = []
-        copies = self.copies if part == "train" else 1
         with project_cache() as cache:
             for opened in context.sets(part):
                 stage = reader_of(opened.pipeline, context.model)
+                copies = context.copies(self.copies, opened.name, part)
                 drawn = [
                     row
                     for reading in readings(opened, context)

@@ -25,7 +25,7 @@ class ReaderPromptsBuilder(ReaderBuilder):
         rows: list[Row] = []
         for opened in context.sets(part):
             stage = reader_of(opened.pipeline, context.model)
-            copies = self.copies if part == "train" else 1
+            copies = context.copies(self.copies, opened.name, part)
             for reading in readings(opened, context):
                 drawn = self.draw(opened.name, reading, stage, context.seed, copies)
                 rows += [
