@@ -7,8 +7,8 @@ on questions about other things than those that are reported on.
 
 A search gives five passages (BM25 and MiniLM fused), a query needs three titles (theta), and everything that was found
 is stored: no filter is in the way, so that the memory is measured and nothing else. Quality is whether the gold passage
-is among those at hand (`recall@1000`), by which the threshold is chosen, and whether the embedded reader's answer holds
-the gold answer (`hit`).
+is among those at hand (`recall@1000`), by which the threshold is chosen, and, at the chosen threshold, whether the tuned
+embedded reader's answer holds the gold answer (`hit`).
 
 Latency: the paraphrases one after the other, with a search outside that takes a second (a langchain retriever that
 waits), with and without the reader. Seconds are those of a question's calls; the wall clock stands beside them.
@@ -50,7 +50,7 @@ CORPORA = {
 PIPELINE = """
 name: memory_reuse
 models:
-  reader: {provider: transformers, model: "embedded:smollm2-135m-instruct"}
+  reader: {provider: transformers, model: "embedded:smollm2-135m-instruct", adapter: "embedded:reader"}
   minilm: {provider: sentence-transformers, model: "embedded:all-minilm-l6-v2"}
 index:
   documents: [DOCUMENTS]
@@ -65,8 +65,11 @@ pipeline:
       else: [{memory.recall: {}}]
   - memory.store:
   - context.pack: {model: reader, tokens: 384}
-  - answer.read: {model: reader, prompt: answer.read.few_shot}
+  - answer.read: {model: reader, prompt: answer.read.tuned}
 """
+
+_READING = 3
+"""Steps of the pipeline before the reader's."""
 
 Rows = list[dict[str, Any]]
 
@@ -143,14 +146,16 @@ def load(data: Path, name: str, *, cache: bool = True, wave: int = 50) -> Pipeli
 
 
 def reuse(data: Path, folder: Path, name: str, splits: Mapping[str, Split], taus: Sequence[float]) -> dict[str, Any]:
-    """Choose a threshold on the one split and measure all of them on the other."""
+    """Choose a threshold on the one split; measure all of them on the other, and there the chosen one with a reader."""
     files = {split: questions.write(folder) for split, questions in splits.items()}
     with load(data, name) as pipeline:
-        chosen = calibrate_memory(pipeline, *files["calibration"], metric=EVIDENCE, allowed=ALLOWED, taus=taus)
-        report = {
-            metric: calibrate_memory(pipeline, *files["report"], metric=metric, allowed=ALLOWED, taus=taus)
-            for metric in (EVIDENCE, ANSWER)
-        }
+        searching = Pipeline(pipeline.nodes[:_READING], models=pipeline.models, index=pipeline.index,
+                             run=pipeline.settings)  # fmt: skip
+        chosen = calibrate_memory(searching, *files["calibration"], metric=EVIDENCE, allowed=ALLOWED, taus=taus)
+        report = {EVIDENCE: calibrate_memory(searching, *files["report"], metric=EVIDENCE, allowed=ALLOWED, taus=taus)}
+        if chosen.chosen is not None:
+            taus = [chosen.chosen]
+            report[ANSWER] = calibrate_memory(pipeline, *files["report"], metric=ANSWER, allowed=ALLOWED, taus=taus)
     return {
         "chosen": chosen.chosen,
         "calibration": asdict(chosen),
@@ -173,7 +178,7 @@ def latency(data: Path, folder: Path, split: Split, tau: float, *, reading: bool
         trigger, branch, *rest = pipeline.nodes
         assert isinstance(branch, Branch)
         nodes: list[Node] = [trigger, branch.model_copy(update={"then": as_steps(RetrieveHybrid(index=slow, k=5))})]
-        nodes += rest if reading else rest[:1]
+        nodes += rest if reading else rest[: _READING - 2]
         asked = Pipeline(nodes, models=pipeline.models, run=pipeline.settings)
         begun = time.perf_counter()
         swept = calibrate_memory(asked, *split.write(folder), metric=EVIDENCE, allowed=1.0, taus=[tau])
