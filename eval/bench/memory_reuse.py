@@ -7,8 +7,8 @@ on questions about other things than those that are reported on.
 
 A search gives five passages (BM25 and MiniLM fused), a query needs three titles (theta), and everything that was found
 is stored: no filter is in the way, so that the memory is measured and nothing else. Quality is whether the gold passage
-is among those at hand (`recall@1000`), by which the threshold is chosen, and, at the chosen threshold, whether the tuned
-embedded reader's answer holds the gold answer (`hit`).
+is among those at hand (`recall@1000`), by which the threshold is chosen, and, at the chosen threshold, whether the
+answer of the embedded reader, tuned, holds the gold answer (`hit`).
 
 Latency: the paraphrases one after the other, with a search outside that takes a second (a langchain retriever that
 waits), with and without the reader. Seconds are those of a question's calls; the wall clock stands beside them.

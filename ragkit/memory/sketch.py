@@ -27,7 +27,7 @@ _COORDINATES = 3
 _POINTS = 16
 _SAMPLE = 50_000
 _SEED = 20_240_710
-_FIRST_FETCH, _WIDER = 1_024, 8
+_FIRST_FETCH, _WIDER = 256, 16
 
 SHARD = 1 << 18
 """Codes that one core searches at a time: 16 MB at 384 dimensions."""
