@@ -1,0 +1,25 @@
+"""One split of questions for everything that is tuned, so that nothing is ever reported on what it was trained on."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Literal
+
+from ragkit.evaluation.questions import Question
+
+Part = Literal["train", "validation", "test"]
+
+_TEST, _VALIDATION = 20, 30
+
+
+def part_of(question_id: str) -> Part:
+    """Return the part of a question: by its id alone, so it is the same in every recipe and every version of a file.
+
+    20 % are `test`, 10 % `validation`, the rest `train`.
+    """
+    bucket = int.from_bytes(hashlib.sha256(question_id.encode()).digest()[:8]) % 100
+    return "test" if bucket < _TEST else "validation" if bucket < _VALIDATION else "train"
+
+
+def in_part(questions: Iterable[Question], part: Part) -> list[Question]:
+    """Return the questions of a part, in their order."""
+    return [question for question in questions if part_of(question.id) == part]
