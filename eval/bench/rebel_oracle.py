@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common import Target, table, write_result
-from planted import BEST, CRITERIA, HALF_LIFE_YEARS, PUBLISHERS, RELEVANCE, Planted, planted
+from planted import BEST, CRITERIA, HALF_LIFE_YEARS, PUBLISHERS, Planted, planted
 
 from ragkit import Passage, Stage, stage
 from ragkit.engine.cache import CallCache
@@ -92,12 +92,14 @@ def oracle(questions: Sequence[Planted]) -> Callable[[str], str]:
             return json.dumps({"criteria": [item | {"weight": 0.5} for item in RUBRIC]})
         if criterion := _CRITERION.search(prompt):
             ((_, grades),) = seen
-            return str(RELEVANCE) if criterion[1] == "relevance" else str(grades[criterion[1]])
+            return str(grades[criterion[1]])
         asked = [name for name in CRITERIA if f"\n{name}, 0 to 5:" in prompt]
         if "Doc: 9, Relevance: 7" in prompt:
-            return "\n".join(f"Doc: {n}, Relevance: {2 * RELEVANCE + 0.5 * sum(g.values())}" for n, g in seen)
+            finals = [(n, 2 * g["relevance"] + 0.5 * sum(g[name] for name in CRITERIA)) for n, g in seen]
+            return "\n".join(f"Doc: {n}, Relevance: {final}" for n, final in finals)
         rows = [
-            {"number": int(n), "relevance": 2 * RELEVANCE, "scores": {name: g[name] for name in asked}} for n, g in seen
+            {"number": int(n), "relevance": 2 * g["relevance"], "scores": {name: g[name] for name in asked}}
+            for n, g in seen
         ]
         return json.dumps({"passages": rows})
 

@@ -19,7 +19,7 @@ from ragkit.stages import RerankRebel
 from ragkit.stages.multicriteria.composite import final_score, mean_scores, rank_scored
 from ragkit.stages.multicriteria.criteria import FIXED, Criterion
 from ragkit.stages.multicriteria.replies import Scores
-from ragkit.stages.rebel import CRITERIA_FALLBACK, UNREADABLE
+from ragkit.stages.rebel import CRITERIA_FALLBACK, CRITERIA_LEFT_OUT, UNREADABLE
 from ragkit.testing import check_stage
 
 
@@ -230,6 +230,8 @@ def test_criteria_beyond_five_are_left_out_and_odd_ones_mended():
         ("exact", 1.0), ("temporal relevance", 0.5), ("sober", 0.5), ("broad", 0.5), ("clear", 0.5),
     ]  # fmt: skip
     assert told["inferred"] and len(model.prompts) == 2
+    assert flags(RerankRebel(model=model), some(1)) == (CRITERIA_LEFT_OUT,)
+    assert flags(RerankRebel(model=scorer({}, turn_1=criteria("exact"))), some(1)) == ()
 
 
 def test_ties_go_to_authority_then_relevance_then_order():
