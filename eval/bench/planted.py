@@ -39,7 +39,7 @@ RELEVANCE, IRRELEVANCE = 4, 0
 ELSEWHERE = 5
 """Passages from elsewhere for each question."""
 
-_WORDS = 5  # fewer are no sentence, but a heading or the cell of a table
+_WORDS = range(5, 61)  # fewer are no sentence, but a heading or a cell; more are a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def plant(source: Source) -> Planted | None:
     """Return the candidates of a question over a text that answers it, None if the text is too short."""
     question, text = source.question, source.text
     pieces = dict.fromkeys(" ".join(piece.split()) for piece in segment("en", text))
-    sentences = [sentence for sentence in pieces if len(sentence.split()) >= _WORDS]
+    sentences = [piece for piece in pieces if len(piece.split()) in _WORDS and "|" not in piece]
     if len(sentences) <= DEEPEST:
         return None
     core = next((sentence for sentence in sentences if holds_answer([sentence], question.answers)), sentences[0])

@@ -114,7 +114,7 @@ def accuracy(
     model: LanguageModel, settings: dict[str, Any], questions: Sequence[Planted], cache: CallCache | None = None
 ) -> dict[str, Any]:
     """Return how many of the intended passages are among the first three, and what it took."""
-    stage = RerankRebel(model=model, k=BEST, show=("publisher", "date"), **settings)
+    stage = RerankRebel(model=model, k=BEST, show=("publisher", "date"), passage_tokens=None, **settings)
     asked = [Asked(str(n), each.question, {"candidates": each.passages}) for n, each in enumerate(questions)]
     done = run_questions([as_node(Candidates()), as_node(stage)], asked, cache=cache)
     assert all(prediction.error is None for prediction in done), next(p.error for p in done if p.error)
