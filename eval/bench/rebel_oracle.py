@@ -27,7 +27,7 @@ from ragkit.models.base import LanguageModel
 from ragkit.stages import RerankRebel
 from ragkit.tuning.split import part_of
 
-QUERIES, MODEL_QUERIES = 200, 24
+QUERIES, MODEL_QUERIES = 200, 16
 RUBRIC = [
     {
         "name": "recency",

@@ -26,7 +26,7 @@ from ragkit.models import ScriptedModel, TransformersModel
 from ragkit.stages import RerankListwise, RerankRebel
 
 QUESTIONS, CANDIDATES, BATCH = 1000, 20, 64
-TURN_QUESTIONS, TURN_CANDIDATES = 8, 10
+TURN_QUESTIONS, TURN_CANDIDATES = 6, 10
 
 _NUMBERED = re.compile(r"^(?:Passage |\[)(\d+)", re.MULTILINE)
 _CRITERION = re.compile(r"^([\w ]+), 0 to 5:", re.MULTILINE)
