@@ -1,6 +1,6 @@
 """Write the test part of a file of questions: what nothing that ragkit ships was trained on.
 
-    python eval/bench/test_part.py DIR/nq_open/queries.dev.jsonl.gz nq_open.jsonl --limit 20
+python eval/bench/test_part.py DIR/nq_open/queries.dev.jsonl.gz nq_open.jsonl --limit 20
 """
 
 import argparse
