@@ -155,7 +155,7 @@ def main() -> None:
         numbers["turns"] = turns(asked(args.turn_questions, TURN_CANDIDATES, texts))
         two_to_one = numbers["turns"]["two_turn"]["seconds"] / numbers["turns"]["one_turn"]["seconds"]
     targets.append(Target("two turns to one, seconds of the model", two_to_one, 2.5, "below"))
-    full = args.questions == QUESTIONS and args.turn_questions == TURN_QUESTIONS
+    full = args.questions == QUESTIONS and args.turn_questions in (0, TURN_QUESTIONS)
     write_result(
         "rerank", {"questions": args.questions, "candidates": CANDIDATES, "batch": BATCH}, numbers, targets, full=full
     )
