@@ -196,6 +196,7 @@ class SparseEncoder(Resource):
     """Turns texts into vectors that are mostly 0, with a dimension for each term of a vocabulary (learned sparse)."""
 
     category: ClassVar[Category] = "encoder"
+    called: ClassVar[str] = "a learned sparse encoder"
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -215,6 +216,7 @@ class MultiVectorEncoder(Resource):
     """Turns texts into a vector for each token (late interaction)."""
 
     category: ClassVar[Category] = "encoder"
+    called: ClassVar[str] = "a multi-vector encoder"
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -241,6 +243,7 @@ class Compressor(Resource):
     """Orders, drops or shortens the passages that were found for a query."""
 
     category: ClassVar[Category] = "reranker"
+    called: ClassVar[str] = "a document compressor"
 
     @abstractmethod
     async def compress(self, query: str, documents: Documents) -> Documents:
