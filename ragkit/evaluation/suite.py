@@ -25,8 +25,9 @@ from ragkit.evaluation.table import Row, Table, make_row, with_differences
 from ragkit.evaluation.variants import folder_name, oracle_notes
 from ragkit.pipeline import Pipeline
 from ragkit.settings import MetricName
+from ragkit.tuning.split import Part, in_part
 
-SECTIONS = ("name", "metrics", "limit", "pipelines", "oracles", "sets")
+SECTIONS = ("name", "metrics", "part", "limit", "pipelines", "oracles", "sets")
 
 
 class SuiteSettings(Component):
@@ -38,6 +39,7 @@ class SuiteSettings(Component):
     oracles: tuple[str, ...] = Field(
         (), description="each one a further run with stages replaced: retrieve, retrieve+read"
     )
+    part: Part | None = Field(None, description="only the questions of this part of the split that tuning uses")
     limit: int | None = Field(None, ge=1, description="only the first so many questions of each set")
 
 
@@ -162,7 +164,10 @@ def _pairs(
 ) -> Iterator[_Pair]:
     for name, own in sets.items():
         folder = set_folder(name, own, data)
-        questions = set_questions(name, own, folder)[: limit or own.limit or settings.limit]
+        questions = set_questions(name, own, folder)
+        if settings.part is not None:
+            questions = in_part(questions, settings.part)
+        questions = questions[: limit or own.limit or settings.limit]
         discover(own.documents, folder)  # says now what is missing
         metrics = own.metrics or settings.metrics
         changes = [f"run.metrics={json.dumps(metrics)}"]
