@@ -67,16 +67,16 @@ def test_ways_are_reinforced_and_the_same_job_gives_the_same_bytes(base, tmp_pat
 def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_bytes(base, tmp_path, sets, dtype):
     model = TransformersModel(model=str(base), dtype=dtype, device="cpu")
     rows = [RolloutRow(id=n, question=n, gold=(n, "d"), tau=0.5, origin={"set": "s"}) for n in NAMES[:3]]
-    training = TrainingSettings(steps=4, batch_size=1, learning_rate=0.05, max_length=400, save_every=1)
+    training = TrainingSettings(steps=7, batch_size=1, learning_rate=0.05, max_length=400, save_every=2)
     own = {"training": training, "sets": sets, "name": "agent", "model": model}
     ReactGrpo(generations=3).train(tiny_job(base, tmp_path / "whole", rows, **own))
-    done = train_killed(ReactGrpo(generations=3), base, tmp_path / "killed", rows, at=3, **own)
-    assert done.figures["resumed_at_step"] == 2
+    done = train_killed(ReactGrpo(generations=3), base, tmp_path / "killed", rows, at=5, **own)
+    assert done.figures["resumed_at_step"] == 4
     assert result(tmp_path / "whole") == result(tmp_path / "killed")
     logs = [json.loads((tmp_path / name / "log.json").read_text()) for name in ("whole", "killed")]
-    assert logs[0] == logs[1] and len(logs[0]) == 4
+    assert logs[0] == logs[1] and len(logs[0]) == 7
     assert sorted(path.name for path in (tmp_path / "whole" / "checkpoints").iterdir()) == [
-        "checkpoint-2", "checkpoint-3",
+        "checkpoint-4", "checkpoint-6",
     ]  # fmt: skip
 
 
