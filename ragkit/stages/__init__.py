@@ -6,6 +6,7 @@ from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.colbert import RerankColbert
 from ragkit.stages.compressor import RerankLangChain
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.evidence_select import EvidenceSelect
 from ragkit.stages.extract import AnswerTrajectory
 from ragkit.stages.filter import FilterKnowledge
 from ragkit.stages.hyde import RewriteHyde
@@ -40,6 +41,7 @@ __all__ = [
     "ContextCollect",
     "ContextPack",
     "ContextParents",
+    "EvidenceSelect",
     "FilterKnowledge",
     "MemoryRecall",
     "MemoryStore",
