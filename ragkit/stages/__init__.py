@@ -2,6 +2,7 @@
 
 from ragkit.stages.answer import AnswerRead
 from ragkit.stages.certainty import AnswerCertainty
+from ragkit.stages.claim import RewriteClaim
 from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.colbert import RerankColbert
 from ragkit.stages.compressor import RerankLangChain
@@ -30,6 +31,7 @@ from ragkit.stages.rewrite import RewritePlus
 from ragkit.stages.steer_filter import SteerFilter
 from ragkit.stages.steer_prune import SteerPrune
 from ragkit.stages.steer_rw import SteerRW
+from ragkit.stages.two_stage import RetrieveTwoStage
 
 __all__ = [
     "AgentReact",
@@ -59,6 +61,8 @@ __all__ = [
     "RetrieveLearnedSparse",
     "RetrieveMultiVector",
     "RetrieveSparse",
+    "RetrieveTwoStage",
+    "RewriteClaim",
     "RewriteHyde",
     "RewritePlus",
     "RewriteWithAnswer",
