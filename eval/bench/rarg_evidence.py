@@ -1,10 +1,10 @@
 """Evidence for claims: what each stage of RARG's retrieval finds, and how well stances are told, on test claims only.
 
-  retrieval  BM25, dense, two-stage, and two-stage with the encoders of pipelines/tuning/rarg_encoder_*.yaml, each on the
-             sets that it was trained on and on those that it was not. Needs both trained: `--tuned` is the folder that holds
+  retrieval  BM25, dense, two-stage, and two-stage with the encoders of pipelines/tuning/rarg_encoder_*.yaml, each on
+             the sets that it was trained on and on those that it was not. The folder `--tuned` has to hold
              encoder_covid/adapter and encoder_scifact/adapter.
-  stance     the classifier of pipelines/tuning/rarg_stance.yaml (`--tuned`: stance/adapter) against the majority label and
-             against a logistic regression over the encoder's vectors of claim and passage.
+  stance     the classifier of pipelines/tuning/rarg_stance.yaml (stance/adapter in the folder) against the majority
+             label and against a logistic regression over the encoder's vectors of claim and passage.
 
 Claims are split by their id, those of COVID-Fact by their source. Differences are paired, with 95 % bootstrap intervals
 over claims and p-values of a randomisation test.
@@ -144,31 +144,44 @@ def stance(data: Path, tuned: Path) -> dict[str, Any]:
     lines = [("set", "claims", "passages", "system", "macro-F1", "95 %", "accuracy", *(f"F1 {n}" for n in ENTAILMENT))]
     for name in SETS:
         own = [number for number, row in enumerate(test) if _set(row) == name]
-        claims = [str(test[number].origin["question"]) for number in own]
-        truth = [test[number].label for number in own]
-        figures[name] = {"claims": len(set(claims)), "passages": len(own)}
         said = {system: [labels[number] for number in own] for system, labels in predicted.items()}
-        for system, labels in said.items():
-            low, high = _interval(claims, lambda chosen, labels=labels: _macro(truth, labels, chosen))
-            each = f1_score(truth, labels, average=None, labels=list(ENTAILMENT), zero_division=0)
-            macro, accuracy = _macro(truth, labels, range(len(own))), float(accuracy_score(truth, labels))
-            figures[name][system] = {
-                "macro_f1": macro, "low": low, "high": high, "accuracy": accuracy,
-                "f1": dict(zip(ENTAILMENT, map(float, each), strict=True)),
-            }  # fmt: skip
+        figures[name] = _of_set([test[number] for number in own], said)
+        for system in predicted:
+            one = figures[name][system]
             lines.append(
-                (name, str(len(set(claims))), str(len(own)), system, f"{macro:.3f}", f"{low:.3f} to {high:.3f}",
-                 f"{accuracy:.3f}", *(f"{value:.3f}" for value in each))
+                (name, str(figures[name]["claims"]), str(len(own)), system, f"{one['macro_f1']:.3f}",
+                 f"{one['low']:.3f} to {one['high']:.3f}", f"{one['accuracy']:.3f}",
+                 *(f"{value:.3f}" for value in one["f1"].values()))
             )  # fmt: skip
-        for system in ("majority", "embedding"):
-            low, high = _interval(
-                claims,
-                lambda chosen, said=said, system=system: (
-                    _macro(truth, said["classifier"], chosen) - _macro(truth, said[system], chosen)
-                ),
-            )
-            figures[name][f"classifier - {system}"] = {"low": low, "high": high}
     print(table(lines))
+    return figures
+
+
+def _of_set(rows: Sequence[LabelRow], said: dict[str, list[str]]) -> dict[str, Any]:
+    """Return the figures of each system on the rows of a set, and by how much the classifier is ahead."""
+    truth, claims = [row.label for row in rows], [str(row.origin["question"]) for row in rows]
+
+    def macro(system: str, chosen: Sequence[int]) -> float:
+        return _macro(truth, said[system], chosen)
+
+    figures: dict[str, Any] = {"claims": len(set(claims)), "passages": len(rows)}
+    for system, labels in said.items():
+        low, high = _interval(claims, partial(macro, system))
+        each = f1_score(truth, labels, average=None, labels=list(ENTAILMENT), zero_division=0)
+        figures[system] = {
+            "macro_f1": macro(system, range(len(rows))),
+            "low": low,
+            "high": high,
+            "accuracy": float(accuracy_score(truth, labels)),
+            "f1": dict(zip(ENTAILMENT, map(float, each), strict=True)),
+        }
+
+    def ahead(of: str, chosen: Sequence[int]) -> float:
+        return macro("classifier", chosen) - macro(of, chosen)
+
+    for system in ("majority", "embedding"):
+        low, high = _interval(claims, partial(ahead, system))
+        figures[f"classifier - {system}"] = {"difference": ahead(system, range(len(rows))), "low": low, "high": high}
     return figures
 
 

@@ -86,6 +86,7 @@ def test_an_empty_query_finds_nothing(index):
     for stage in (
         RetrieveTwoStage(index=index, k=3, k_coarse=5, reranker=Scores()),
         RetrieveTwoStage(index=index, k=3, k_coarse=5),
+        RetrieveTwoStage(index=index, k=3, k_coarse=5, encoder=HashEncoder()),
     ):
         assert found(stage, "") == []
     assert seen == []
@@ -132,6 +133,14 @@ def test_the_vectors_of_the_index_order_the_candidates_and_hits_tell_both_scores
     assert [[hit.stage for hit in passage.hits] for passage in ranked] == [["sparse", "dense"]] * 2
 
 
+def test_an_encoder_does_what_vectors_of_the_index_do(index):
+    stored = asyncio.run(RetrieveTwoStage(index=index, k=5, k_coarse=9).run(("masks 3 virus",)))
+    stage = RetrieveTwoStage(index=index, k=5, k_coarse=9, encoder=HashEncoder(), fields=("text",))
+    embedded = asyncio.run(stage.run(("masks 3 virus",)))
+    assert [passage.id for passage in embedded] == [passage.id for passage in stored]
+    assert [passage.score for passage in embedded] == pytest.approx([passage.score for passage in stored])
+
+
 def test_only_candidates_are_returned_however_near_others_are(index):
     coarse = found(RetrieveSparse(index=index, k=4), "masks virus 7")
     ranked = found(RetrieveTwoStage(index=index, k=4, k_coarse=4), "masks virus 7")
@@ -156,6 +165,8 @@ def test_settings_that_do_not_go_together(index):
     plain = index.model_copy(update={"dense": None})
     with pytest.raises(ValidationError, match="the index has no dense part"):
         RetrieveTwoStage(index=plain)
-    RetrieveTwoStage(index=plain, reranker=OverlapReranker())
+    RetrieveTwoStage(index=plain, encoder=HashEncoder())
+    with pytest.raises(ValidationError, match="'encoder' or 'reranker', not both"):
+        RetrieveTwoStage(index=index, encoder=HashEncoder(), reranker=OverlapReranker())
     with pytest.raises(ValidationError, match=r"k_coarse \(5\) must not be below k \(10\)"):
         RetrieveTwoStage(index=index, k_coarse=5)
