@@ -263,6 +263,16 @@ class EntailmentModel(Resource):
         return Choice(**(await self.call("entail", {"premise": premise, "hypothesis": hypothesis})).value)
 
 
+class TextClassifier(Resource):
+    """Says which of its labels a text has."""
+
+    category: ClassVar[Category] = "nli"
+
+    async def classify(self, text: str) -> Choice:
+        """Return the label of a text, with the log-probabilities of all labels."""
+        return Choice(**(await self.call("classify", {"text": text})).value)
+
+
 class Premise(NamedTuple):
     """A text that may entail something, with its title; an empty title where it has none."""
 
