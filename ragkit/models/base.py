@@ -260,6 +260,16 @@ class EntailmentModel(Resource):
         return Choice(**(await self.call("entail", {"premise": premise, "hypothesis": hypothesis})).value)
 
 
+class TextClassifier(Resource):
+    """Says of which kind a text is: polite, say, or a refutation."""
+
+    category: ClassVar[Category] = "classifier"
+
+    async def classify(self, text: str) -> Choice:
+        """Return the label of a text, with log-probabilities over all labels."""
+        return Choice(**(await self.call("classify", {"text": text})).value)
+
+
 class Premise(NamedTuple):
     """A text that may entail something, with its title; an empty title where it has none."""
 

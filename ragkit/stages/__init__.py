@@ -17,6 +17,7 @@ from ragkit.stages.react import AgentReact
 from ragkit.stages.rebel import RerankRebel
 from ragkit.stages.reciprocal_fusion import RerankReciprocalFusion
 from ragkit.stages.recite import AnswerRecite
+from ragkit.stages.refute import AnswerRefute
 from ragkit.stages.rerank import RerankCrossEncoder
 from ragkit.stages.retrieve import (
     RetrieveDense,
@@ -36,6 +37,7 @@ __all__ = [
     "AnswerClosedBook",
     "AnswerRead",
     "AnswerRecite",
+    "AnswerRefute",
     "AnswerTrajectory",
     "ContextCollect",
     "ContextPack",
