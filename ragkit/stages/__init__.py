@@ -2,10 +2,12 @@
 
 from ragkit.stages.answer import AnswerRead
 from ragkit.stages.certainty import AnswerCertainty
+from ragkit.stages.claim import RewriteClaim
 from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.colbert import RerankColbert
 from ragkit.stages.compressor import RerankLangChain
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.evidence_select import EvidenceSelect
 from ragkit.stages.extract import AnswerTrajectory
 from ragkit.stages.filter import FilterKnowledge
 from ragkit.stages.hyde import RewriteHyde
@@ -30,6 +32,7 @@ from ragkit.stages.rewrite import RewritePlus
 from ragkit.stages.steer_filter import SteerFilter
 from ragkit.stages.steer_prune import SteerPrune
 from ragkit.stages.steer_rw import SteerRW
+from ragkit.stages.two_stage import RetrieveTwoStage
 
 __all__ = [
     "AgentReact",
@@ -42,6 +45,7 @@ __all__ = [
     "ContextCollect",
     "ContextPack",
     "ContextParents",
+    "EvidenceSelect",
     "FilterKnowledge",
     "MemoryRecall",
     "MemoryStore",
@@ -59,6 +63,8 @@ __all__ = [
     "RetrieveLearnedSparse",
     "RetrieveMultiVector",
     "RetrieveSparse",
+    "RetrieveTwoStage",
+    "RewriteClaim",
     "RewriteHyde",
     "RewritePlus",
     "RewriteWithAnswer",
