@@ -12,7 +12,6 @@ NAMES: dict[Category, str] = {
     "encoder": "an encoder",
     "reranker": "a reranker",
     "nli": "an entailment model",
-    "classifier": "a text classifier",
     "reward": "a reward model",
     "tool": "a tool",
     "index": "an index",

@@ -19,7 +19,7 @@ from pydantic import Field, PrivateAttr
 from ragkit.engine.component import Component
 from ragkit.errors import BudgetExceededError, InputError, MissingPackageError
 
-Category = Literal["model", "encoder", "reranker", "nli", "classifier", "reward", "tool", "index", "memory"]
+Category = Literal["model", "encoder", "reranker", "nli", "reward", "tool", "index", "memory"]
 
 
 @dataclass(slots=True)

@@ -261,12 +261,12 @@ class EntailmentModel(Resource):
 
 
 class TextClassifier(Resource):
-    """Says of which kind a text is: polite, say, or a refutation."""
+    """Says which of its labels a text has."""
 
-    category: ClassVar[Category] = "classifier"
+    category: ClassVar[Category] = "nli"
 
     async def classify(self, text: str) -> Choice:
-        """Return the label of a text, with log-probabilities over all labels."""
+        """Return the label of a text, with the log-probabilities of all labels."""
         return Choice(**(await self.call("classify", {"text": text})).value)
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ragkit.engine.state import Documents, Passage
 from ragkit.errors import InputError
+from ragkit.evaluation.evidence import Evidence
 from ragkit.evaluation.questions import Question
 from ragkit.models.base import Prompt
 from ragkit.stages.refute import AnswerRefute
@@ -90,13 +91,17 @@ class ClaimBuilder(DataBuilder):
         """
         stage = stage_with(opened.pipeline, AnswerRefute, context.model)
         retrieval = retrieval_of(opened)
-        known = retrieval.index.passages([name for _, names, _ in asked for name in names])
+        evidence = Evidence.of(opened.pipeline.index)
+        if evidence is None:
+            raise InputError(f"set '{opened.name}': gold passages are looked up in an index of type 'local'")
+        with evidence:
+            known = evidence.find({name for _, names, _ in asked for name in names})
         deep = retrieval.model_copy(update={"k": 2 * self.shown})
         tasks = [partial(deep.run, (question.question,)) for question, _, _ in asked]
         found = values_of(run_cached(tasks, f"{opened.name}: evidence", context), f"set '{opened.name}'")
         claims = []
         for (question, names, further), others in zip(asked, found, strict=True):
-            gold = [*further, *(known[name] for name in names if name in known)][: self.shown]
+            gold = [*further, *(piece for name in names for piece in known[name])][: self.shown]
             if not gold:
                 continue
             ids = {passage.id for passage in gold}
