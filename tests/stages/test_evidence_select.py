@@ -89,7 +89,9 @@ def test_which_stances_are_kept_is_a_setting():
 def test_nothing_refutes(texts):
     written = select(passages(*texts))
     assert written["vars.abstain"] is True
-    assert [passage.metadata[STANCE] for passage in written["documents"]] == ["unrelated"] * (len(texts) - ("yes" in texts))
+    assert [passage.metadata[STANCE] for passage in written["documents"]] == ["unrelated"] * (
+        len(texts) - ("yes" in texts)
+    )
     assert kept(select(passages(*texts), keep=("refutes",))) == []
 
 

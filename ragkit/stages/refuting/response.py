@@ -71,10 +71,10 @@ def read_response(text: str) -> tuple[ResponseSentence, ...]:
         while pieces and (match := MARKER.match(piece)):  # of the sentence before
             pieces[-1] += f" {match.group().strip()}"
             piece = piece[match.end() :].lstrip()
-        if piece.strip(" .!?"):
+        if words(piece):
             pieces.append(piece)
-        elif piece.strip() and pieces:
-            pieces[-1] += piece.strip()
+        elif piece and pieces:
+            pieces[-1] += piece
     return tuple(_sentence(piece) for piece in pieces)
 
 

@@ -13,7 +13,7 @@ from ragkit.engine.state import Passage
 from ragkit.errors import InputError
 from ragkit.evaluation.questions import Question
 from ragkit.index.local import LocalIndex
-from ragkit.stages.refuting.response import read_response
+from ragkit.stages.refuting.response import read_response, words
 from ragkit.tuning.builders.rarg.claims import Claim, ClaimBuilder, none_found
 from ragkit.tuning.builders.rarg.replies import Reply, read_replies
 from ragkit.tuning.data import BuildContext, TuningSet
@@ -25,13 +25,17 @@ _VERDICT = re.compile(
     re.IGNORECASE,
 )
 _INVITATION = re.compile(
-    r"\b(?:please|hope|could you)\b.*\b(?:check|refer|look|read|listen|careful|rational|trust|consult)", re.IGNORECASE
+    r"\b(?:please|hope|could you)\b.*\b(?:check|refer|look|read|careful|rational|trust|consult)", re.IGNORECASE
 )
-_SPECIFIC = re.compile(
-    r"\b(?:stop|crap|lie|lies|liar|lying|stupid|ridiculous|conspiracy|nonsense|delete|remove|post|tweet|video|link|cdc|"
-    r"vaccines?|article|provide|claims?|you|your|person|people|shame|here|twitter)\b",
-    re.IGNORECASE,
+_BEFORE_STOP = re.compile(r"\s+([,.;:!?])")
+_GENERAL_WORDS = (
+    "this that it it's the a is was not isn't of what some all said to say true correct right accurate false untrue "
+    "incorrect inaccurate wrong misleading myth just only simply actually well sorry unfortunately no but statement and "
+    "information message argument assertion story please hope could check refer look at read careful carefully be "
+    "rational trust consult official reliable sources source trustworthy science for more first facts i can scientific "
+    "evidence into"
 )
+_GENERAL = frozenset(_GENERAL_WORDS.split())
 _VERDICT_WORDS, _INVITATION_WORDS, _STATEMENT_WORDS, _QUOTE_WORDS = 8, 10, 45, 30
 
 
@@ -40,9 +44,9 @@ class RargResponses(ClaimBuilder):
     """Responses as `answer.refute` asks for them: a verdict, what is true with its source, an invitation.
 
     No set tells a claim, its evidence and a good response together, so rows are put together of what people wrote: the
-    verdict and the invitation are sentences of replies to false posts (`replies`; rude and particular ones are left
-    out), the statement is the true claim that a set has beside a false one on the same source (`group`), which cites
-    the gold passage. `pairs` of a false claim and a sentence that corrects it give further rows, with that sentence as
+    verdict and the invitation are sentences of replies to false posts (`replies`; only those of general words), the
+    statement is the true claim that a set has beside a false one on the same source (`group`), which cites the gold
+    passage. `pairs` of a false claim and a sentence that corrects it give further rows, with that sentence as
     a passage. Replies and pairs go by the part of their post, claims by that of their group.
 
     Source: a warm start on (claim, evidence, response) is what arXiv 2509.01058 does with MisinfoCorrect's pairs
@@ -128,14 +132,14 @@ def _fitting(sentences: Iterator[str], pattern: re.Pattern[str], longest: int) -
     fitting = (
         sentence[0].upper() + " ".join(sentence[1:].split())
         for sentence in sentences
-        if len(sentence.split()) <= longest and pattern.search(sentence) and not _SPECIFIC.search(sentence)
+        if len(sentence.split()) <= longest and pattern.search(sentence) and set(words(sentence)) <= _GENERAL
     )
     return [s if s[-1] in ".!?" else f"{s}." for s in dict.fromkeys(fitting)]
 
 
 def cited(statement: str, numbers: Sequence[int]) -> str:
     """Return a statement as a sentence that cites passages before its full stop."""
-    text = statement.strip().rstrip(".!?… ")
+    text = _BEFORE_STOP.sub(r"\1", statement).strip().rstrip(".!?… ")
     return f"{text[:1].upper()}{text[1:]} [{', '.join(map(str, numbers))}]."
 
 
