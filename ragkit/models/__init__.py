@@ -1,5 +1,6 @@
 """Models of all kinds. Importing this registers the providers and loads no model library."""
 
+from ragkit.models.classifier import ClassifierModel
 from ragkit.models.evidence import EvidenceModel
 from ragkit.models.langchain_compressors import LangChainCompressor
 from ragkit.models.langchain_embeddings import LangChainEncoder
@@ -19,6 +20,7 @@ from ragkit.models.sparse_and_multi_vector import (
 from ragkit.models.transformers_lm import TransformersModel
 
 __all__ = [
+    "ClassifierModel",
     "CrossEncoderEntailment",
     "CrossEncoderReranker",
     "EvidenceModel",

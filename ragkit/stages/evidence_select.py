@@ -24,6 +24,7 @@ from ragkit.engine.calls import flag
 from ragkit.engine.stage import Stage, stage
 from ragkit.engine.state import Documents, Passage
 from ragkit.errors import BudgetExceededError
+from ragkit.index.fields import DEFAULT_FIELDS, SearchField, searched_text
 from ragkit.models.base import ENTAILMENT, Choice, EntailmentModel, JointEntailmentModel, LanguageModel
 from ragkit.prompts import prompt_setting, quoted, render
 
@@ -83,6 +84,9 @@ class EvidenceSelect(Stage):
     retracted: Literal["drop", "keep"] = Field("drop", description="what becomes of passages with `retracted: true`")
     peer_reviewed: bool = Field(False, description="only passages whose metadata say `peer_reviewed: true`")
     since: int | None = Field(None, description="only passages whose metadata have a `year` that is not before this")
+    fields: tuple[SearchField, ...] = Field(
+        DEFAULT_FIELDS, min_length=1, description="what the judge reads of a passage: title, section, text"
+    )
     prompt: Annotated[str, prompt_setting("claim", "text", "stances", needs=("claim", "text"))] = Field(
         "evidence.stance", description="what the language model is asked"
     )
@@ -146,11 +150,10 @@ class EvidenceSelect(Stage):
             return found
         try:
             if self.nli is not None:
-                choice, names = await self.nli.entail(document.page_content, claim), _OF_ENTAILMENT
+                choice, names = await self.nli.entail(self.premise(document), claim), _OF_ENTAILMENT
             else:
-                prompt = render(
-                    self.prompt, claim=quoted(claim), text=quoted(document.page_content), stances=list(STANCES)
-                )
+                text = quoted(self.premise(document))
+                prompt = render(self.prompt, claim=quoted(claim), text=text, stances=list(STANCES))
                 names = {f" {name}" if isinstance(prompt, str) else name: name for name in STANCES}
                 choice = await self.model.choose(prompt, list(names))
         except BudgetExceededError:
@@ -161,6 +164,10 @@ class EvidenceSelect(Stage):
         if score is not None and score < self.at_least:
             stance, score = "unrelated", None
         return replace(found, stance=stance, score=score)
+
+    def premise(self, document: Passage) -> str:
+        """Return what the judge reads of a passage."""
+        return searched_text(document.page_content, document.metadata, self.fields)
 
     async def _fit(self, documents: Documents, judged: list[Stance]) -> list[Stance]:
         """Return the stances, with the reason for passages of no use and for those without room."""

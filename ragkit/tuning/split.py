@@ -9,6 +9,7 @@ from ragkit.evaluation.questions import Question
 Part = Literal["train", "validation", "test"]
 
 _TEST, _VALIDATION = 20, 30
+_GROUP = "group"
 
 
 def part_of(question_id: str) -> Part:
@@ -21,5 +22,8 @@ def part_of(question_id: str) -> Part:
 
 
 def in_part(questions: Iterable[Question], part: Part) -> list[Question]:
-    """Return the questions of a part, in their order."""
-    return [question for question in questions if part_of(question.id) == part]
+    """Return the questions of a part, in their order.
+
+    Questions whose rows have one `group` (a claim and what was turned into its opposite, say) stay together.
+    """
+    return [question for question in questions if part_of(str(question.extra.get(_GROUP) or question.id)) == part]

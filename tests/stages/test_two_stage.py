@@ -5,7 +5,7 @@ import json
 import math
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from ragkit.engine.calls import LocalResource, Reply
 from ragkit.index import LocalIndex, SparseSettings
@@ -22,17 +22,16 @@ TOY = [
 
 
 class Scores(Reranker, LocalResource):
-    """A reranker by a table of scores; texts that are not in it score `otherwise`."""
+    """A reranker by a table of scores; texts that are not in it score 0."""
 
-    table: dict[str, float] = {}
-    otherwise: float = 0.0
+    table: dict[str, float] = Field(default_factory=dict)
 
     def fingerprint(self):
         return "scores"
 
     def execute(self, op, batch):
         seen.extend(request.args["text"] for request in batch)
-        return [Reply(self.table.get(request.args["text"], self.otherwise)) for request in batch]
+        return [Reply(self.table.get(request.args["text"], 0.0)) for request in batch]
 
 
 seen: list[str] = []
@@ -45,9 +44,7 @@ def nothing_seen():
 
 def made(folder, rows, **sparse):
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    index = LocalIndex(
-        documents=("rows.jsonl",), base=folder, path=folder / "index", sparse=SparseSettings(**sparse)
-    )
+    index = LocalIndex(documents=("rows.jsonl",), base=folder, path=folder / "index", sparse=SparseSettings(**sparse))
     index.prepare(lambda *step: None)
     return index
 

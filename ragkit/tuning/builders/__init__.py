@@ -2,6 +2,7 @@
 
 from ragkit.tuning.builders.corpus_qa import CorpusQA
 from ragkit.tuning.builders.knowledge_filter import EvidenceRows, KnowledgeFilterRows
+from ragkit.tuning.builders.labelled import LabelledTexts
 from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.ranking import RankingBuilder
@@ -11,12 +12,14 @@ from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
 from ragkit.tuning.builders.rebel import RebelRows
 from ragkit.tuning.builders.rewriter import RewriterRows
+from ragkit.tuning.builders.stance import StanceRows
 from ragkit.tuning.builders.steering import SteerAlignedRows, SteerAwareRows, SteeredRows
 
 __all__ = [
     "CorpusQA",
     "EvidenceRows",
     "KnowledgeFilterRows",
+    "LabelledTexts",
     "PaRagAnswers",
     "PaRagPreferences",
     "RTuningBuilder",
@@ -31,6 +34,7 @@ __all__ = [
     "ReaderPromptsBuilder",
     "RebelRows",
     "RewriterRows",
+    "StanceRows",
     "SteerAlignedRows",
     "SteerAwareRows",
     "SteeredRows",

@@ -1,5 +1,6 @@
 """Retriever tuning on a tiny random encoder: what is learned, in what batches, and what the result can be used for."""
 
+import asyncio
 import json
 from functools import partial
 
@@ -173,3 +174,58 @@ def test_the_result_says_what_it_is(base, tmp_path):
     assert config["base_model_name_or_path"] == base and config["inference_mode"] is True
     assert json.loads((tmp_path / "adapter/ragkit_encoder.json").read_text()) == {"texts": "queries"}
     assert set(contents(tmp_path)) == {"adapter_config.json", "adapter_model.safetensors", "ragkit_encoder.json"}
+
+
+def mrr(encoder, asked):
+    """Return the MRR of rows' queries among the passages of their set."""
+
+    async def ask():
+        total = 0.0
+        for row in asked:
+            own = [other for other in asked if other.origin == row.origin]
+            texts = dict.fromkeys(text for other in own for text in (*other.positives, *other.negatives))
+            query = await encoder.embed(row.query)
+            scores = {text: float(query @ await encoder.embed(text, "passage")) for text in texts}
+            total += 1 / (1 + sum(score > scores[row.positives[0]] for score in scores.values()))
+        return total / len(asked)
+
+    return asyncio.run(ask())
+
+
+def test_the_share_that_is_kept_is_chosen_on_validation_rows(base, tmp_path):
+    objective = Retriever(texts="queries", strength="validation")
+    done = objective.train(job(model(base), tmp_path / "good", validation=rows()))
+    reached = done.figures["validation_mrr"]
+    assert list(reached) == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+    assert reached["0"] == pytest.approx(mrr(model(base), rows()))
+    kept = mrr(model(base, adapter=str(tmp_path / "good/adapter")), rows())
+    assert kept == pytest.approx(max(reached.values())) and kept > reached["0"]
+
+
+def test_nothing_is_kept_where_the_base_is_best(base, tmp_path):
+    known = [text for row in rows() for text in (*row.positives, *row.negatives)]
+
+    async def nearest(query):
+        vector = await model(base).embed(query)
+        scores = [float(vector @ await model(base).embed(text, "passage")) for text in known]
+        return known[int(np.argmax(scores))]
+
+    ideal = []
+    for row in rows():
+        best = asyncio.run(nearest(row.query))
+        others = tuple(text for text in known if text != best)
+        ideal.append(RankingRow(query=row.query, positives=(best,), negatives=others))
+    objective = Retriever(texts="queries", strength="validation")
+    done = objective.train(job(model(base), tmp_path, validation=ideal, training=LONG))
+    assert done.figures["validation_mrr"]["1"] < done.figures["validation_mrr"]["0"] == 1
+    assert done.figures["strength"] == 0
+    tuned = model(base, adapter=str(tmp_path / "adapter"))
+    queries = [asyncio.run(encoder.embed("warm colour")) for encoder in (tuned, model(base))]
+    assert np.allclose(*queries, atol=1e-6)
+
+
+def test_a_share_to_be_chosen_needs_validation_rows_and_frozen_passages(base, tmp_path):
+    with pytest.raises(InputError, match="goes with 'texts: queries'"):
+        Retriever(strength="validation").check(AdapterSettings())
+    with pytest.raises(InputError, match=r"raise training\.watched"):
+        Retriever(texts="queries", strength="validation").train(job(model(base), tmp_path))
