@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from common import ROOT
@@ -30,10 +29,11 @@ _REFUTING = re.compile(
     r"(?:is|are|was|were|do|does|did|has|have) not|never|not (?:true|correct|right))\b|n['’]t\b",
     re.IGNORECASE,
 )
-_LITTLE = frozenset(
+_LITTLE_WORDS = (
     "a an the and or but of in on at to for from by with as is are was were be been it its this that these those not no "
-    "do does did has have had which who they there their than so also".split()  # noqa: SIM905 - readable so
+    "do does did has have had which who they there their than so also"
 )
+_LITTLE = frozenset(_LITTLE_WORDS.split())
 _COVERED = 0.6
 
 
@@ -79,14 +79,6 @@ def answered(tasks: Sequence[Task], name: str) -> list[Any]:
         if outcome.error is not None:
             raise RagkitError(f"{name}: {outcome.error}")
     return [outcome.value for outcome in outcomes]
-
-
-def embedded(texts: Sequence[str]) -> dict[str, Any]:
-    """Return the vectors of texts by text."""
-    encoder = SentenceTransformerEncoder(model=MINILM)
-    different = list(dict.fromkeys(texts))
-    vectors = answered([partial(encoder.embed, text, "passage") for text in different], "vectors")
-    return dict(zip(different, vectors, strict=True))
 
 
 def lexical(text: str, claim: str, passages: Sequence[str]) -> dict[str, float]:

@@ -4,8 +4,8 @@ They are of another make than the classifiers of `ragkit tune` (no weight of the
 learns from another half of the claims, so that what one seed rewards another can judge.
 
 Stance is learned from (passage, claim) pairs of healthver, covidfact and scifact, and from replies: corrections of
-covid_posts and of covidfact's counter-claims contradict, a claim told again entails. Tone is learned from weak labels:
-posts with a rude word against posts of the same sources without one, and replies.
+covid_posts and of covidfact's counter-claims contradict, a claim told again entails. Tone is learned from the sentences
+of corpora/rarg/tone.jsonl, which are about everyday things and not about health.
 """
 
 import functools
@@ -19,11 +19,13 @@ from typing import Any, Literal
 
 import numpy as np
 from pydantic import PrivateAttr
-from rarg_common import RUDE, embedded
+from rarg_common import DEMO, MINILM, classifier
 from sklearn.linear_model import LogisticRegression
 
 from ragkit.engine.calls import LocalResource, Reply, Request
 from ragkit.models.base import ENTAILMENT, EntailmentModel, TextClassifier
+from ragkit.models.devices import resolve_dtype
+from ragkit.models.embedded import locate
 from ragkit.stages.refuting.response import words
 from ragkit.tuning.split import part_of
 
@@ -34,7 +36,8 @@ _LABELS = {"Supports": 0, "SUPPORTED": 0, "SUPPORT": 0, "Neutral": 1, "Refutes":
 _DENIALS = frozenset(["no", "not", "never", "cannot", "without", "none", "n't", "nothing", "neither"])
 _VERDICTS = frozenset(["false", "untrue", "wrong", "incorrect", "inaccurate", "myth", "misleading", "mistaken"])
 _VERDICT_TEXTS = ("This is not true.", "This is not correct.", "That is wrong.", "This is a false claim.", "")
-_MOST = 700
+_MOST = 350
+_KNOWN: dict[str, Any] = {}
 
 
 def rows_of(data: Path, name: str) -> list[dict[str, Any]]:
@@ -65,7 +68,7 @@ def stance_pairs(data: Path, seed: int) -> list[Pair]:
             groups.setdefault(row["group"], []).append(row)
     corpus = {row["id"]: row["text"] for row in rows_of(data, "covidfact/corpus")}
     others = list(corpus.values())
-    for rows in list(groups.values())[: _MOST // 2]:
+    for rows in list(groups.values())[:_MOST]:
         true = [row["question"] for row in rows if row["label"] == "SUPPORTED"]
         for row in rows[:3]:
             claim, label = row["question"], _LABELS[row["label"]]
@@ -80,14 +83,11 @@ def stance_pairs(data: Path, seed: int) -> list[Pair]:
     return pairs
 
 
-def tone_texts(data: Path, seed: int) -> list[tuple[str, int]]:
-    """Return texts with 1 for polite ones and 0 for rude ones."""
-    posts = [row["question"] for row in rows_of(data, "covid_posts/queries.dev") if in_half(row["id"], seed)]
-    rude = [post for post in posts if RUDE.search(post)]
-    plain = [post for post in posts if not RUDE.search(post)][: len(rude)]
-    replies = [row for row in rows_of(data, "covid_posts/counter_replies") if in_half(row["tweet_id"], seed)]
-    polite = [row["response"] for row in replies if "Hostile" not in row["strategy"] and not RUDE.search(row["response"])]
-    return [(text, 0) for text in rude] + [(text, 1) for text in [*plain, *polite[: len(rude)]]]
+def tone_texts(seed: int) -> list[tuple[str, int]]:
+    """Return the texts that a seed learns tone from, with 1 for polite ones and 0 for rude ones."""
+    rows = [json.loads(line) for line in (DEMO / "tone.jsonl").read_text(encoding="utf-8").splitlines()]
+    own = [row for row in rows if hashlib.sha256(row["id"].encode()).digest()[0] % 2 == seed % 2]
+    return [(row["question"], int(row["label"] == "polite")) for row in own]
 
 
 class FrozenStance(EntailmentModel, LocalResource):
@@ -115,7 +115,6 @@ class FrozenStance(EntailmentModel, LocalResource):
 class FrozenTone(TextClassifier, LocalResource):
     """Tells polite texts from rude ones by their vectors."""
 
-    data: Path
     seed: int = 0
 
     _head: Any = PrivateAttr(default=None)
@@ -124,13 +123,23 @@ class FrozenTone(TextClassifier, LocalResource):
         return f"frozen tone, seed {self.seed}, version 1"
 
     def open(self) -> None:
-        texts = tone_texts(self.data, self.seed)
+        texts = tone_texts(self.seed)
         head = LogisticRegression(C=1.0, max_iter=400, class_weight="balanced")
         self._head = head.fit(_vectors([text for text, _ in texts]), [label for _, label in texts])
 
     def execute(self, op: Literal["classify"], batch: Sequence[Request]) -> list[Reply | Exception]:
         logs = self._head.predict_log_proba(_vectors([request.args["text"] for request in batch]))
         return [_reply({"rude": row[0], "polite": row[1]}) for row in logs.tolist()]
+
+
+def judges(
+    data: Path, seed: int, stance: str | None = None, tone: str | None = None
+) -> tuple[EntailmentModel, TextClassifier]:
+    """Return judges of stance and tone: trained classifiers where an adapter is named, else frozen heads of a seed."""
+    return (
+        classifier(stance) if stance else FrozenStance(data=data, seed=seed),
+        classifier(tone) if tone else FrozenTone(seed=seed),
+    )
 
 
 def features(pairs: Sequence[Pair]) -> Any:
@@ -150,14 +159,18 @@ def _counts(premise: str, hypothesis: str) -> list[float]:
 
 
 def _vectors(texts: Sequence[str]) -> Any:
-    known = _embedded(tuple(texts))
-    matrix = np.stack([known[text] for text in texts]).astype(np.float64)
-    return 10 * matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+    """Return vectors of length 10, so that a penalty on weights is not one on the vectors' small numbers."""
+    new = [text for text in dict.fromkeys(texts) if text not in _KNOWN]
+    if new:
+        _KNOWN.update(zip(new, _encoder().encode(new, batch_size=32, normalize_embeddings=True), strict=True))
+    return 10 * np.stack([_KNOWN[text] for text in texts]).astype(np.float64)
 
 
-@functools.lru_cache(maxsize=8)
-def _embedded(texts: tuple[str, ...]) -> dict[str, Any]:
-    return embedded(texts)
+@functools.cache
+def _encoder() -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(locate(MINILM)[0], device="cpu", model_kwargs={"dtype": resolve_dtype("auto", "cpu")})
 
 
 def _reply(logprobs: dict[str, float]) -> Reply:

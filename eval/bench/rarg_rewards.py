@@ -1,24 +1,28 @@
 """Does the reward of RARG tell good responses from bad ones? 61 claims with five responses each (corpora/rarg).
 
 A good response refutes the claim from evidence that it cites, politely. The four others each lack one thing: they do
-not refute, are rude, give no evidence, or tell the myth as if it were so. All 305 are written by hand, for this purpose,
-and no setting was chosen by them. Reported: how often the good one ranks first, how often it beats each other kind, and
-the same with each term left out (the others keep their proportions), and without the gate and the penalties.
+not refute, are rude, give no evidence, or tell the myth as if it were so. All 305 are written by hand for this purpose.
+Reported: how often the good one ranks first, how often it beats each other kind, and the same with each term left out
+(the others keep their proportions), without the gate, and without the penalties.
 
-    python eval/bench/rarg_rewards.py --stance ADAPTER --tone ADAPTER
+Judges of stance and tone are classifiers that `ragkit tune` trained (`--stance`, `--tone`), or the frozen heads of
+rarg_heads.py, which learn from `--data`.
+
+    python eval/bench/rarg_rewards.py --data DIR
+    python eval/bench/rarg_rewards.py --data DIR --stance ADAPTER --tone ADAPTER
 """
 
 import argparse
-import json
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from common import ROOT, Target, table, write_result
-from rarg_common import rarg_reward
+from common import Target, table, write_result
+from rarg_common import demo, rarg_reward
+from rarg_heads import judges
 
 from ragkit.evaluation.statistics import bootstrap_interval
-from ragkit.models import SentenceTransformerEncoder, TransformersModel
 from ragkit.tuning.rewards.compose import Breakdown
 
 KINDS = ("good", "polite_non_refutation", "rude_refutation", "without_evidence", "myth_restated")
@@ -29,27 +33,16 @@ CONTRAST = {"refutes": "polite_non_refutation", "labelled": "rude_refutation", "
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stance", required=True, help="adapter of the pair classifier (provider classifier)")
-    parser.add_argument("--tone", required=True, help="adapter of the politeness classifier")
-    parser.add_argument("--polite", default="polite", help="what that one calls polite texts")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the question sets")
+    parser.add_argument("--stance", help="adapter of a pair classifier (provider classifier)")
+    parser.add_argument("--tone", help="adapter of a politeness classifier")
     given = parser.parse_args()
-    folder = ROOT / "corpora" / "rarg"
-    items = [json.loads(line) for line in (folder / "responses.jsonl").read_text(encoding="utf-8").splitlines()]
-    evidence = {
-        row["id"]: row["text"]
-        for row in map(json.loads, (folder / "evidence.jsonl").read_text(encoding="utf-8").splitlines())
-    }
-    reward = rarg_reward(
-        given.stance,
-        given.tone,
-        given.polite,
-        SentenceTransformerEncoder(model="embedded:all-minilm-l6-v2"),
-        TransformersModel(model="embedded:smollm2-135m-instruct"),
-    )
+    items = demo()
+    reward = rarg_reward(*judges(given.data, 0, given.stance, given.tone))
     texts = [item[kind] for item in items for kind in KINDS]
     columns = {
         "question": [item["claim"] for item in items for _ in KINDS],
-        "passages": [[evidence[name] for name in item["evidence"]] for item in items for _ in KINDS],
+        "passages": [[p.page_content for p in item["passages"]] for item in items for _ in KINDS],
     }
     found = reward.composed.explain_all([""] * len(texts), texts, columns)
     rows = [found[start : start + len(KINDS)] for start in range(0, len(found), len(KINDS))]
@@ -73,7 +66,13 @@ def main() -> None:
     whole = numbers["as it is"]
     write_result(
         "rarg_rewards",
-        {"claims": len(items), "kinds": KINDS, "weights": weights, "polite": given.polite},
+        {
+            "claims": len(items),
+            "kinds": KINDS,
+            "weights": weights,
+            "stance": trained(given.stance),
+            "tone": trained(given.tone),
+        },
         numbers,
         [
             Target("the good response ranks first", whole["good first"]["mean"], 0.9),
@@ -134,6 +133,11 @@ def raw_means(rows: Sequence[Sequence[Breakdown]]) -> dict[str, dict[str, float]
 def summary(values: Sequence[float]) -> dict[str, Any]:
     """Return the mean with its 95 % bootstrap interval."""
     return {"mean": round(statistics.mean(values), 4), "interval": bootstrap_interval(values), "n": len(values)}
+
+
+def trained(adapter: str | None) -> str:
+    """Return which kind of judge was used."""
+    return "trained by ragkit tune" if adapter else "frozen head"
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ _INVITATION = re.compile(
 _BEFORE_STOP = re.compile(r"\s+([,.;:!?])")
 _GENERAL_WORDS = (
     "this that it it's the a is was not isn't of what some all said to say true correct right accurate false untrue "
-    "incorrect inaccurate wrong misleading myth just only simply actually well sorry unfortunately no but statement and "
-    "information message argument assertion story please hope could check refer look at read careful carefully be "
+    "incorrect inaccurate wrong misleading myth just only simply actually well sorry unfortunately no but statement "
+    "and information message argument assertion story please hope could check refer look at read careful carefully be "
     "rational trust consult official reliable sources source trustworthy science for more first facts i can scientific "
     "evidence into"
 )
