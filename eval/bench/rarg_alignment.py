@@ -1,7 +1,7 @@
 """What best-of-n by the reward of RARG, and training by it, do to a small writer's responses.
 
-The claims and their evidence are those of corpora/rarg (61 claims, none trained on). A model writes `--samples`
-drafts of each; `single` is the first, `best` the one that the reward chooses. Both are judged by what had no part in the
+The claims and their evidence are those of corpora/rarg (61 claims, none trained on). A model writes `--samples` drafts
+of each; `single` is the first, `best` the one that the reward chooses. Both are judged by what had no part in the
 choice: the same reward over judges of another seed that learned from other claims (rarg_heads.py, seed 1), and measures
 of words alone (rarg_common.lexical). Evidence precision is the share of factual sentences that a passage entails, by
 those judges, and the share that has most of its words in one passage.

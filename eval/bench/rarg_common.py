@@ -30,8 +30,8 @@ _REFUTING = re.compile(
     re.IGNORECASE,
 )
 _LITTLE_WORDS = (
-    "a an the and or but of in on at to for from by with as is are was were be been it its this that these those not no "
-    "do does did has have had which who they there their than so also"
+    "a an the and or but of in on at to for from by with as is are was were be been it its this that these those not "
+    "no do does did has have had which who they there their than so also"
 )
 _LITTLE = frozenset(_LITTLE_WORDS.split())
 _COVERED = 0.6
