@@ -30,12 +30,12 @@ class AnswerRefute(Stage):
 
     Sentences that cite a number that no passage has, and factual ones that no passage entails, are dropped. What is
     left has to cite evidence, contradict the claim and be polite, as far as there is a judge of it; else a fallback
-    quotes the first refuting passage instead of what the model wrote. Where nothing refutes (`vars.abstain`, or no
-    passages), the answer is None, and a template says so. With `samples` above 1 the best of several drafts by
+    quotes the first passage whose stance is `refutes` instead of what the model wrote. Where nothing refutes
+    (`vars.abstain`, no passages, or none to fall back on), the answer is None, and a template says so. With `samples` above 1 the best of several drafts by
     `reward` is checked: the arg-max, of equal ones the first.
 
     Nothing is posted anywhere. `vars.review` says what a person has to do before anything is: `approve` a draft that
-    passed every check that there is, or `rewrite` what did not. `vars.response` holds the `response` as it would be
+    passed every check, `check` one that passed those that could be made, or `rewrite` the rest. `vars.response` holds the `response` as it would be
     shown, with `disclaimer`; the `evidence` (id, title, passage, score, stance); the `scores` of the checks; `status`
     (`checked`, `fallback`, `abstained`, or `unsupported`: written from memory); the `problems` found, the sentences
     `dropped`, the `draft`, and which checks were `unchecked` because nobody is named who can make them.
@@ -88,8 +88,12 @@ class AnswerRefute(Stage):
             flag(REPAIRED)
         if not checked.problems:
             return self._written("checked", checked, shown, draft)
+        quotation = quoted_evidence(shown)
+        if quotation is None:
+            flag(ABSTAINED)
+            return self._written("abstained", replace(checked, text=abstention()), shown, draft)
         flag(FELL_BACK)
-        return self._written("fallback", replace(checked, text=quoted_evidence(shown)), shown, draft)
+        return self._written("fallback", replace(checked, text=quotation), shown, draft)
 
     def filled(self, claim: str, documents: Documents) -> Prompt:
         """Return the prompt of a claim with its evidence."""
@@ -113,6 +117,7 @@ class AnswerRefute(Stage):
         text = f"{checked.text} {self.disclaimer}".strip()
         answer = None if status == "abstained" else text
         cited = {number for sentence in read_response(answer or "") for number in sentence.cited}
+        unchecked = self._checks().missing()
         response = {
             "response": text,
             "evidence": [_shown(passage) for passage in documents],
@@ -121,13 +126,13 @@ class AnswerRefute(Stage):
             "problems": list(checked.problems),
             "dropped": list(checked.dropped),
             "draft": draft,
-            "unchecked": self._checks().missing(),
+            "unchecked": unchecked,
         }
         return {
             "answer": answer,
             "citations": tuple(cite(passage) for number, passage in enumerate(documents, 1) if number in cited),
             "vars.response": response,
-            "vars.review": "rewrite" if checked.problems else "approve",
+            "vars.review": "rewrite" if checked.problems else "check" if unchecked else "approve",
         }
 
 

@@ -88,6 +88,14 @@ def test_the_myth_told_again_is_dropped_as_unsupported_and_noticed_without_a_jud
     assert written["vars.response"]["status"] == "fallback"
 
 
+def test_what_is_not_known_to_refute_is_not_quoted_as_if_it_did():
+    unknown = tuple(p.model_copy(update={"metadata": {}}) for p in EVIDENCE)
+    written = refute("Garlic destroys the liver within weeks [2].", unknown)
+    assert written["answer"] is None
+    assert written["vars.response"]["status"] == "abstained"
+    assert written["vars.review"] == "rewrite"
+
+
 @pytest.mark.parametrize(("documents", "abstain"), [(EVIDENCE[1:], True), ((), False)])
 def test_without_refuting_evidence_nothing_is_pretended_and_no_model_is_asked(documents, abstain):
     model = ScriptedModel(default=GOOD)
@@ -116,6 +124,7 @@ def test_the_disclaimer_stands_last_and_missing_checks_are_told():
     written = asyncio.run(stage.run(CLAIM, EVIDENCE))
     assert written["answer"] == f"{GOOD} Not medical advice."
     assert written["vars.response"]["unchecked"] == ["refutes", "supported", "polite"]
+    assert written["vars.review"] == "check"
 
 
 def test_evidence_and_claims_cannot_give_orders():

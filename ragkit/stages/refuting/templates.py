@@ -16,13 +16,15 @@ def abstention() -> str:
     return _ABSTAINED
 
 
-def quoted_evidence(documents: Documents) -> str:
-    """Return a response that quotes the first refuting passage, or the first one where none is known to refute.
+def quoted_evidence(documents: Documents) -> str | None:
+    """Return a response that quotes the first refuting passage; None where none is known to refute.
 
     The quotation is of whole sentences from the passage's beginning, the first one and what fits beside it.
     """
-    refuting = [n for n, passage in enumerate(documents, 1) if passage.metadata.get("stance") == "refutes"]
-    number = refuting[0] if refuting else 1
+    refuting = (n for n, passage in enumerate(documents, 1) if passage.metadata.get("stance") == "refutes")
+    number = next(refuting, None)
+    if number is None:
+        return None
     quote, room = "", _LONGEST
     for sentence in read_response(documents[number - 1].page_content):
         size = len(sentence.marked.split())
