@@ -31,14 +31,15 @@ class AnswerRefute(Stage):
     Sentences that cite a number that no passage has, and factual ones that no passage entails, are dropped. What is
     left has to cite evidence, contradict the claim and be polite, as far as there is a judge of it; else a fallback
     quotes the first passage whose stance is `refutes` instead of what the model wrote. Where nothing refutes
-    (`vars.abstain`, no passages, or none to fall back on), the answer is None, and a template says so. With `samples` above 1 the best of several drafts by
-    `reward` is checked: the arg-max, of equal ones the first.
+    (`vars.abstain`, no passages, or none to fall back on), the answer is None, and a template says so. With `samples`
+    above 1 the best of several drafts by `reward` is checked: the arg-max, of equal ones the first.
 
     Nothing is posted anywhere. `vars.review` says what a person has to do before anything is: `approve` a draft that
-    passed every check, `check` one that passed those that could be made, or `rewrite` the rest. `vars.response` holds the `response` as it would be
-    shown, with `disclaimer`; the `evidence` (id, title, passage, score, stance); the `scores` of the checks; `status`
-    (`checked`, `fallback`, `abstained`, or `unsupported`: written from memory); the `problems` found, the sentences
-    `dropped`, the `draft`, and which checks were `unchecked` because nobody is named who can make them.
+    passed every check, `check` one that passed those that could be made, or `rewrite` the rest. `vars.response` holds
+    the `response` as it would be shown, with `disclaimer`; the `evidence` (id, title, passage, score, stance); the
+    `scores` of the checks; `status` (`checked`, `fallback`, `abstained`, or `unsupported`: written from memory); the
+    `problems` found, the sentences `dropped`, the `draft`, and which checks were `unchecked` because nobody is named
+    who can make them.
 
     Source: Yue et al. 2024 (RARG), arXiv 2403.14952, response generation; prompt, checks and templates are ragkit's.
     """

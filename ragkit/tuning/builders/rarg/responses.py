@@ -66,6 +66,12 @@ class RargResponses(ClaimBuilder):
         rows: list[Row] = []
         for opened in context.sets(part):
             style = _Style(read_replies(self._file(opened, self.replies)).in_part(part))
+            if not style.verdicts:
+                if part == "train":
+                    raise InputError(
+                        f"{self.replies}: no reply opens with a short verdict, such as 'This is not true.'"
+                    )
+                continue
             rows += [
                 self._row(claim, statement, style, context.seed)
                 for claim, statement in self._true(opened, part, context)
@@ -123,8 +129,6 @@ class _Style:
         read = [read_response(reply.text) for reply in replies]
         self.verdicts = _fitting((s[0].text for s in read if s), _VERDICT, _VERDICT_WORDS)
         self.invitations = _fitting((s[-1].text for s in read if len(s) > 1), _INVITATION, _INVITATION_WORDS)
-        if not self.verdicts:
-            raise InputError("no reply of this part opens with a short verdict, such as 'This is not true.'")
 
 
 def _fitting(sentences: Iterator[str], pattern: re.Pattern[str], longest: int) -> list[str]:
