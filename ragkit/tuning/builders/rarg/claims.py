@@ -1,7 +1,7 @@
 """Refuted claims of a set with the evidence that a response may use, as the pipeline's stage will show it."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +17,6 @@ from ragkit.tuning.builders.passages import is_gold, retrieval_of
 from ragkit.tuning.builders.stages import stage_with
 from ragkit.tuning.calls import run_cached, values_of
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
-from ragkit.tuning.split import Part, part_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +53,17 @@ class ClaimBuilder(DataBuilder):
     refuted: tuple[str, ...] = Field(
         ("REFUTED", "Refutes", "CONTRADICT", "fake"), description="gold answers of the claims that are refuted"
     )
-    group: str | None = Field(
-        "group", description="field of a row that claims about one source share; a group is trained on whole or not"
-    )
     shown: int = Field(3, ge=1, description="passages of a prompt, gold ones among them")
 
-    def claims(self, opened: TuningSet, part: Part, context: BuildContext) -> list[Claim]:
+    def claims(self, opened: TuningSet, context: BuildContext) -> list[Claim]:
         """Return the refuted claims of a set with their evidence; those without gold evidence are left out.
 
         Raises:
             InputError: the pipeline has no `answer.refute` with the model, or no retrieval.
             RagkitError: a search failed.
         """
-        wanted = [q for q in self.whole(opened.questions, part) if set(q.answers) & set(self.refuted)]
+        wanted = [q for q in opened.questions if set(q.answers) & set(self.refuted)]
         return self.with_evidence(opened, [(q, q.supporting_ids, ()) for q in wanted], context)
-
-    def whole(self, questions: Sequence[Question], part: Part) -> Iterator[Question]:
-        """Yield the questions of a part whose group is in it too."""
-        for question in questions:
-            group = question.extra.get(self.group) if self.group else None
-            if group is None or part_of(str(group)) == part:
-                yield question
 
     def with_evidence(
         self,

@@ -39,7 +39,7 @@ class RargPrompts(ClaimBuilder):
         rows = [
             PromptRow(prompt=claim.prompt, columns=columns_of_claim(claim.text, claim.passages), origin=claim.origin)
             for opened in context.sets(part)
-            for claim in self.claims(opened, part, context)
+            for claim in self.claims(opened, context)
         ]
         if not rows and part == "train":
             raise none_found("prompt")
@@ -71,7 +71,7 @@ class RargPreferences(ClaimBuilder):
         for opened in context.sets(part):
             model = opened.pipeline.models[context.model]
             assert isinstance(model, LanguageModel)  # noqa: S101 - the objective says what kind it trains
-            tasks = [partial(self.pair, claim, model, context.seed) for claim in self.claims(opened, part, context)]
+            tasks = [partial(self.pair, claim, model, context.seed) for claim in self.claims(opened, context)]
             for outcome in run_cached(tasks, f"{opened.name}: drafts", context):
                 if outcome.error is not None:
                     dropped[FAILED + outcome.error.partition(":")[0]] += 1

@@ -47,7 +47,7 @@ class RargResponses(ClaimBuilder):
     verdict and the invitation are sentences of replies to false posts (`replies`; only those of general words), the
     statement is the true claim that a set has beside a false one on the same source (`group`), which cites the gold
     passage. `pairs` of a false claim and a sentence that corrects it give further rows, with that sentence as
-    a passage. Replies and pairs go by the part of their post, claims by that of their group.
+    a passage. Replies and pairs go by the part of their post.
 
     Source: a warm start on (claim, evidence, response) is what arXiv 2509.01058 does with MisinfoCorrect's pairs
     before its RL; how these rows are put together is ragkit's.
@@ -58,6 +58,7 @@ class RargResponses(ClaimBuilder):
     supported: tuple[str, ...] = Field(
         ("SUPPORTED", "Supports", "SUPPORT"), description="gold answers of the claims that are true"
     )
+    group: str = Field("group", min_length=1, description="field that claims about one source share in their rows")
     replies: str = Field(description="file of replies to false posts, seen from the set's folder")
     pairs: str | None = Field(None, description="file of false claims with what corrects them, seen from there too")
     invited: float = Field(0.5, ge=0, le=1, description="share of responses that end with an invitation")
@@ -84,12 +85,12 @@ class RargResponses(ClaimBuilder):
     def _true(self, opened: TuningSet, part: Part, context: BuildContext) -> Iterator[tuple[Claim, str]]:
         """Yield claims with the true statement that a response to each of them makes."""
         statements: dict[str, str] = {}
-        for question in self.whole(opened.questions, part):
-            if set(question.answers) & set(self.supported) and self.group and self.group in question.extra:
+        for question in opened.questions:
+            if set(question.answers) & set(self.supported) and self.group in question.extra:
                 statements.setdefault(str(question.extra[self.group]), question.question)
         by_id = {question.id: question for question in opened.questions}
-        for claim in self.claims(opened, part, context):
-            statement = statements.get(str(by_id[claim.id].extra.get(self.group or "")))
+        for claim in self.claims(opened, context):
+            statement = statements.get(str(by_id[claim.id].extra.get(self.group)))
             if statement and len(statement.split()) <= _STATEMENT_WORDS:
                 yield claim, statement
         if self.pairs is None:
