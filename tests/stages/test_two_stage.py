@@ -8,10 +8,10 @@ import pytest
 from pydantic import Field, ValidationError
 
 from ragkit.engine.calls import LocalResource, Reply
-from ragkit.index import LocalIndex, SparseSettings
+from ragkit.index import DenseSettings, LocalIndex, SparseSettings
 from ragkit.models.base import Reranker
 from ragkit.models.scripted import HashEncoder, OverlapReranker
-from ragkit.stages import RetrieveSparse, RetrieveTwoStage
+from ragkit.stages import RetrieveDense, RetrieveSparse, RetrieveTwoStage
 
 ROWS = [{"id": f"d{n}", "title": f"Study {n}", "text": f"masks {'masks ' * (n % 7)}and virus {n}"} for n in range(30)]
 TOY = [
@@ -44,7 +44,13 @@ def nothing_seen():
 
 def made(folder, rows, **sparse):
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    index = LocalIndex(documents=("rows.jsonl",), base=folder, path=folder / "index", sparse=SparseSettings(**sparse))
+    index = LocalIndex(
+        documents=("rows.jsonl",),
+        base=folder,
+        path=folder / "index",
+        dense=DenseSettings(encoder=HashEncoder(), fields=("text",)),
+        sparse=SparseSettings(**sparse),
+    )
     index.prepare(lambda *step: None)
     return index
 
@@ -79,6 +85,7 @@ def test_a_word_that_no_passage_holds_finds_nothing(index):
 def test_an_empty_query_finds_nothing(index):
     for stage in (
         RetrieveTwoStage(index=index, k=3, k_coarse=5, reranker=Scores()),
+        RetrieveTwoStage(index=index, k=3, k_coarse=5),
         RetrieveTwoStage(index=index, k=3, k_coarse=5, encoder=HashEncoder()),
     ):
         assert found(stage, "") == []
@@ -117,13 +124,36 @@ def test_an_oracle_finds_every_gold_candidate(index):
         assert len(gold & set(ranked)) == min(len(gold & set(coarse)), k)
 
 
-def test_an_encoder_orders_by_cosine_and_hits_tell_what_bm25_said(tmp_path):
+def test_the_vectors_of_the_index_order_the_candidates_and_hits_tell_both_scores(tmp_path):
     index = made(tmp_path, TOY, fields=("text",))
-    stage = RetrieveTwoStage(index=index, k=2, k_coarse=3, encoder=HashEncoder())
-    ranked = asyncio.run(stage.run(("masks",)))
+    ranked = asyncio.run(RetrieveTwoStage(index=index, k=2, k_coarse=3).run(("masks",)))
+    dense = asyncio.run(RetrieveDense(index=index, k=3).run(("masks",)))
     assert [passage.id for passage in ranked] == ["c", "a"]
-    assert ranked[0].score == pytest.approx(1.0)
-    assert {hit.stage for passage in ranked for hit in passage.hits} == {"sparse"}
+    assert [passage.score for passage in ranked] == [passage.score for passage in dense[:2]]
+    assert [[hit.stage for hit in passage.hits] for passage in ranked] == [["sparse", "dense"]] * 2
+
+
+def test_an_encoder_does_what_vectors_of_the_index_do(index):
+    stored = asyncio.run(RetrieveTwoStage(index=index, k=5, k_coarse=9).run(("masks 3 virus",)))
+    stage = RetrieveTwoStage(index=index, k=5, k_coarse=9, encoder=HashEncoder(), fields=("text",))
+    embedded = asyncio.run(stage.run(("masks 3 virus",)))
+    assert [passage.id for passage in embedded] == [passage.id for passage in stored]
+    assert [passage.score for passage in embedded] == pytest.approx([passage.score for passage in stored])
+
+
+def test_only_candidates_are_returned_however_near_others_are(index):
+    coarse = found(RetrieveSparse(index=index, k=4), "masks virus 7")
+    ranked = found(RetrieveTwoStage(index=index, k=4, k_coarse=4), "masks virus 7")
+    assert sorted(ranked) == sorted(coarse)
+    only = {"field": "title", "equals": "Study 3"}
+    stage = RetrieveTwoStage(index=index, k=4, k_coarse=4)
+    assert [passage.id for passage in asyncio.run(stage.run(("masks virus",), where=only))] == ["d3"]
+
+
+def test_equal_vectors_keep_the_order_of_bm25(tmp_path):
+    twins = [{"id": name, "title": title, "text": "masks"} for name, title in (("x", "a"), ("y", "virus"), ("z", "b"))]
+    index = made(tmp_path, twins)
+    assert found(RetrieveTwoStage(index=index, k=3, k_coarse=3), "masks virus") == ["y", "x", "z"]
 
 
 def test_several_queries_are_ordered_each_by_itself_and_fused(index):
@@ -132,7 +162,11 @@ def test_several_queries_are_ordered_each_by_itself_and_fused(index):
 
 
 def test_settings_that_do_not_go_together(index):
-    with pytest.raises(ValidationError, match="either 'encoder' or 'reranker'"):
-        RetrieveTwoStage(index=index)
+    plain = index.model_copy(update={"dense": None})
+    with pytest.raises(ValidationError, match="the index has no dense part"):
+        RetrieveTwoStage(index=plain)
+    RetrieveTwoStage(index=plain, encoder=HashEncoder())
+    with pytest.raises(ValidationError, match="'encoder' or 'reranker', not both"):
+        RetrieveTwoStage(index=index, encoder=HashEncoder(), reranker=OverlapReranker())
     with pytest.raises(ValidationError, match=r"k_coarse \(5\) must not be below k \(10\)"):
-        RetrieveTwoStage(index=index, k_coarse=5, encoder=HashEncoder())
+        RetrieveTwoStage(index=index, k_coarse=5)

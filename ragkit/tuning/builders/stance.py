@@ -51,12 +51,15 @@ class StanceRows(DataBuilder):
     one stance for all its gold passages, `label` with `supporting_ids` or `cited_ids`, as HealthVer, SciFact and
     COVID-Fact do. Of a document that was cut, those passages have its stance that hold one of the sentences. For
     training, the sentences alone make further rows. A retrieval brings mostly passages that have nothing to do with the
-    claim, so `unrelated` found ones of each claim, that nobody judged, count as neutral.
+    claim, so `unrelated` found ones of each claim, that nobody judged, count as neutral. Where claims of one `group`
+    are true and false versions of each other, the true one refutes the false ones and supports itself: so are responses
+    judged that repeat the words of a claim.
     """
 
     makes: ClassVar[type[Row]] = LabelRow
 
     sentences: bool = Field(True, description="for training, also rows of the judged sentences alone")
+    versions: bool = Field(True, description="for training, also true claims as texts about the claims of their group")
     unrelated: int = Field(1, ge=0, description="for training, found and unjudged passages of each claim, as neutral")
     beyond: int = Field(10, ge=0, description="unrelated passages come from behind this rank")
     depth: int = Field(30, ge=1, description="to this rank")
@@ -70,6 +73,8 @@ class StanceRows(DataBuilder):
                 found = evidence.find({one.document for own in judged.values() for one in own})
                 for question in opened.questions:
                     rows += self._judged(question, judged[question.id], found, stage, opened.name, part)
+            if part == "train" and self.versions:
+                rows += _versions(opened, judged)
             if part == "train" and self.unrelated:
                 rows += self._unrelated(opened, judged, stage, context)
         if not rows:
@@ -115,6 +120,21 @@ class StanceRows(DataBuilder):
             for passage in others[: self.unrelated]:
                 origin = {"set": opened.name, "question": question.id, "document": passage.id, "kind": "unrelated"}
                 yield _row(stage.premise(passage), question, _NEITHER, origin)
+
+
+def _versions(opened: TuningSet, judged: Mapping[str, Sequence[Judgement]]) -> Iterator[LabelRow]:
+    """Yield each claim that is supported as a text about itself and about the refuted claims of its group."""
+    groups: dict[str, list[Question]] = {}
+    for question in opened.questions:
+        if group := question.extra.get("group"):
+            groups.setdefault(str(group), []).append(question)
+    for group, own in groups.items():
+        labels = {question.id: {one.label for one in judged[question.id]} for question in own}
+        for true in (question for question in own if labels[question.id] == {_SUPPORTS}):
+            for other in own:
+                if other is true or labels[other.id] == {_REFUTES}:
+                    origin = {"set": opened.name, "question": other.id, "document": group, "kind": "version"}
+                    yield _row(true.question, other, _SUPPORTS if other is true else _REFUTES, origin)
 
 
 def judgements(question: Question, name: str) -> Iterator[Judgement]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import math
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from ranking_rows import Killed, contents, job, kill_at, rows
 from tiny_models import encoder
 
@@ -14,7 +16,7 @@ from ragkit.errors import InputError
 from ragkit.models.sentence_transformers_models import SentenceTransformerEncoder
 from ragkit.tuning.job import AdapterSettings, TrainingSettings
 from ragkit.tuning.objectives.encoders import drawn_rows, planned
-from ragkit.tuning.objectives.retriever import Retriever
+from ragkit.tuning.objectives.retriever import Bank, Retriever, query_loss
 from ragkit.tuning.objectives.trainer import last_checkpoint
 from ragkit.tuning.rows import RankingRow
 
@@ -229,3 +231,45 @@ def test_a_share_to_be_chosen_needs_validation_rows_and_frozen_passages(base, tm
         Retriever(strength="validation").check(AdapterSettings())
     with pytest.raises(InputError, match=r"raise training\.watched"):
         Retriever(texts="queries", strength="validation").train(job(model(base), tmp_path))
+
+
+class Fixed(torch.nn.Module):
+    """Embeds everything as one vector, which is trained."""
+
+    def __init__(self, vector):
+        super().__init__()
+        self.vector = torch.nn.Parameter(torch.tensor(vector))
+
+    def forward(self, features):
+        return {"sentence_embedding": self.vector[None]}
+
+
+def bank_of(positives, *vectors):
+    """Return a bank of one set and one row, whose vectors have gradients."""
+    bank = Bank.__new__(Bank)
+    bank.sets, bank.positives = [""], [positives]
+    bank.vectors = {"": torch.tensor(vectors, requires_grad=True)}
+    return bank
+
+
+def test_the_contrastive_loss_of_a_query_is_that_computed_by_hand():
+    bank = bank_of([0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0])
+    loss = query_loss(Fixed([1.0, 0.0]), bank, 1.0)([{}], torch.tensor([0]))
+    assert loss.item() == pytest.approx(-math.log(math.e / (math.e + 2)), abs=1e-6) == pytest.approx(0.551445, abs=1e-6)
+
+
+def test_what_serves_too_is_never_pushed_away():
+    bank = bank_of([0, 3], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 0.0])
+    loss = query_loss(Fixed([1.0, 0.0]), bank, 1.0)([{}], torch.tensor([0]))
+    assert loss.item() == pytest.approx(0.551445, abs=1e-6)
+    only_first = query_loss(Fixed([1.0, 0.0]), bank_of([0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0]), 1.0)
+    assert loss.item() == pytest.approx(only_first([{}], torch.tensor([0])).item(), abs=1e-6)
+    loss.backward()
+    along = bank.vectors[""].grad @ torch.tensor([1.0, 0.0])
+    assert along[0] < 0 and along[3] < 0 < along[1] and along[2] > 0
+
+
+def test_a_negative_with_the_text_of_a_positive_is_none(base, tmp_path):
+    row = RankingRow(query="warm colour", positives=("red paint",), negatives=("blue paint", "red paint", "ice"))
+    bank = Bank([row], model(base), job(model(base), tmp_path))
+    assert bank.vectors[""].shape[0] == 3 and bank.positives == [[0]]
