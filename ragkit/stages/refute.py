@@ -21,7 +21,7 @@ from ragkit.stages.refuting.templates import abstention, quoted_evidence
 ABSTAINED, FELL_BACK, REPAIRED = "answer.refute:abstained", "answer.refute:fallback", "answer.refute:repaired"
 """Flags: nothing refutes the claim; no checked response, so evidence is quoted instead; sentences were dropped."""
 
-Status = Literal["checked", "fallback", "abstained", "unsupported"]
+Status = Literal["checked", "fallback", "abstained"]
 
 
 @stage("answer.refute", writes=("answer", "citations", "vars.response", "vars.review"))
@@ -37,9 +37,8 @@ class AnswerRefute(Stage):
     Nothing is posted anywhere. `vars.review` says what a person has to do before anything is: `approve` a draft that
     passed every check, `check` one that passed those that could be made, or `rewrite` the rest. `vars.response` holds
     the `response` as it would be shown, with `disclaimer`; the `evidence` (id, title, passage, score, stance); the
-    `scores` of the checks; `status` (`checked`, `fallback`, `abstained`, or `unsupported`: written from memory); the
-    `problems` found, the sentences `dropped`, the `draft`, and which checks were `unchecked` because nobody is named
-    who can make them.
+    `scores` of the checks; `status` (`checked`, `fallback`, `abstained`); the `problems` found, the sentences
+    `dropped`, the `draft`, and which checks were `unchecked` because nobody is named who can make them.
 
     Source: Yue et al. 2024 (RARG), arXiv 2403.14952, response generation; prompt, checks and templates are ragkit's.
     """
@@ -48,7 +47,7 @@ class AnswerRefute(Stage):
     nli: EntailmentModel | None = Field(None, description="checks that the response contradicts, and is entailed")
     politeness: TextClassifier | None = Field(None, description="checks that the response is polite")
     polite: str = Field("polite", min_length=1, description="what that classifier calls polite texts")
-    prompt: Annotated[str, prompt_setting("claim", "passages", needs=("claim",))] = Field(
+    prompt: Annotated[str, prompt_setting("claim", "passages", needs=("claim", "passages"))] = Field(
         "answer.refute", description="packaged prompt, or path of a .jinja file"
     )
     max_new_tokens: int = Field(160, ge=1, description="the most tokens of a response")
@@ -59,9 +58,6 @@ class AnswerRefute(Stage):
     refutes: float = Field(0.5, ge=0, le=1, description="least probability that the response contradicts the claim")
     courteous: float = Field(0.5, ge=0, le=1, description="least probability that the response is polite")
     supported: float = Field(0.5, ge=0, le=1, description="least probability that evidence entails a factual sentence")
-    without_evidence: Literal["abstain", "ask"] = Field(
-        "abstain", description="ask: have the model respond from memory, as a baseline; never approved"
-    )
     disclaimer: str = Field("", description="stands at the end of every response")
 
     @model_validator(mode="after")
@@ -75,26 +71,22 @@ class AnswerRefute(Stage):
     ) -> dict[str, Any]:
         """Return the response, its citations, what a person has to do with it, and everything about it."""
         asked = claim or question
-        if self.without_evidence == "abstain" and (abstain or not documents):
+        if abstain or not documents:
             flag(ABSTAINED)
             nothing = Checked(abstention(), problems=("nothing refutes the claim",))
             return self._written("abstained", nothing, documents, "")
-        shown = () if self.without_evidence == "ask" else documents
-        draft = await self._draft(asked, shown)
-        checked = await check_response(draft, asked, shown, self._checks())
-        if not shown:
-            unsure = replace(checked, problems=("written from memory", *checked.problems))
-            return self._written("unsupported", unsure, shown, draft)
+        draft = await self._draft(asked, documents)
+        checked = await check_response(draft, asked, documents, self._checks())
         if checked.dropped:
             flag(REPAIRED)
         if not checked.problems:
-            return self._written("checked", checked, shown, draft)
-        quotation = quoted_evidence(shown)
+            return self._written("checked", checked, documents, draft)
+        quotation = quoted_evidence(documents)
         if quotation is None:
             flag(ABSTAINED)
-            return self._written("abstained", replace(checked, text=abstention()), shown, draft)
+            return self._written("abstained", replace(checked, text=abstention()), documents, draft)
         flag(FELL_BACK)
-        return self._written("fallback", replace(checked, text=quotation), shown, draft)
+        return self._written("fallback", replace(checked, text=quotation), documents, draft)
 
     def filled(self, claim: str, documents: Documents) -> Prompt:
         """Return the prompt of a claim with its evidence."""

@@ -109,16 +109,6 @@ def test_without_refuting_evidence_nothing_is_pretended_and_no_model_is_asked(do
     assert model.prompts == []
 
 
-def test_a_response_from_memory_is_never_approved():
-    model = ScriptedModel(default="This is not true, garlic does not cure the common cold.")
-    stage = AnswerRefute(model=model, nli=WordStance(), prompt="answer.refute.alone", without_evidence="ask")
-    written = asyncio.run(stage.run("a post", (), CLAIM))
-    assert written["answer"].startswith("This is not true")
-    assert written["vars.review"] == "rewrite"
-    assert written["vars.response"]["problems"][0] == "written from memory"
-    assert "Evidence" not in model.prompts[0]
-
-
 def test_the_disclaimer_stands_last_and_missing_checks_are_told():
     stage = AnswerRefute(model=ScriptedModel(default=GOOD), disclaimer="Not medical advice.")
     written = asyncio.run(stage.run(CLAIM, EVIDENCE))

@@ -48,14 +48,14 @@ async def check_response(draft: str, claim: str, documents: Documents, checks: C
     Args:
         draft: what the model wrote.
         claim: what it responds to.
-        documents: its evidence, in the order of its numbers; without any, nothing is dropped for lack of support.
+        documents: its evidence, in the order of its numbers.
         checks: who checks it.
     """
     sentences = read_response(draft)
     supports = await _supports(sentences, documents, checks.nli)
     kept, dropped = [], []
     for sentence, support in zip(sentences, supports, strict=True):
-        if documents and (invalid := invalid_numbers([sentence], len(documents))):
+        if invalid := invalid_numbers([sentence], len(documents)):
             dropped.append(f"{sentence.marked} (cites {', '.join(map(str, invalid))}, which is no evidence)")
         elif support is not None and support < checks.supported:
             dropped.append(f"{sentence.marked} (no evidence entails it)")
@@ -67,7 +67,7 @@ async def check_response(draft: str, claim: str, documents: Documents, checks: C
     problems = []
     if not text:
         problems.append("nothing is left of the draft")
-    if text and documents and not any(sentence.cited for sentence in kept):
+    if text and not any(sentence.cited for sentence in kept):
         problems.append("cites no evidence")
     if restates(kept, claim):
         problems.append("says the claim again without denying it")
@@ -91,7 +91,7 @@ async def _supports(
     """
 
     async def best(sentence: ResponseSentence) -> float | None:
-        if nli is None or not documents or not sentence.is_factual or not sentence.text:
+        if nli is None or not sentence.is_factual or not sentence.text:
             return None
         cited = [documents[number - 1] for number in sentence.cited if 1 <= number <= len(documents)]
         choices = await asyncio.gather(
