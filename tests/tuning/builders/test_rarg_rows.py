@@ -45,7 +45,9 @@ class Longer(Reward):
 def folder(tmp_path):
     passages, questions = [], []
     for n in range(GROUPS):
-        passages.append({"id": f"p{n}", "text": f"Drug number {n} lowered fever in a trial. It was safe."})
+        passages.append(
+            {"id": f"p{n}", "text": f"Drug number {n} lowered fever in a trial of two hundred people. It was safe."}
+        )
         for kind, word, label in (
             ("t", "lowers", "SUPPORTED"),
             ("f", "raises", "REFUTED"),
@@ -93,6 +95,7 @@ def test_a_response_says_what_is_true_and_cites_its_evidence(build):
         if row.origin["question"][0] in "fg":
             name = f"Drug number {row.origin['question'][1:]} lowers fever"
             assert f"{name} [{number}]." in row.completion
+            assert f"lowered fever in a trial of two hundred people [{number}]." in row.completion
             assert f"Drug number {row.origin['question'][1:]} lowered" in line
             kinds["t"] += 1
         else:

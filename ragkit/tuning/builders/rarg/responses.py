@@ -36,7 +36,8 @@ _GENERAL_WORDS = (
     "evidence into"
 )
 _GENERAL = frozenset(_GENERAL_WORDS.split())
-_VERDICT_WORDS, _INVITATION_WORDS, _STATEMENT_WORDS, _QUOTE_WORDS = 8, 10, 45, 30
+_VERDICT_WORDS, _INVITATION_WORDS, _STATEMENT_WORDS = 8, 10, 45
+_QUOTE_WORDS = (8, 30)
 
 
 @builders.register("rarg_sft")
@@ -46,8 +47,8 @@ class RargResponses(ClaimBuilder):
     No set tells a claim, its evidence and a good response together, so rows are put together of what people wrote: the
     verdict and the invitation are sentences of replies to false posts (`replies`; only those of general words), the
     statement is the true claim that a set has beside a false one on the same source (`group`), which cites the gold
-    passage. `pairs` of a false claim and a sentence that corrects it give further rows, with that sentence as
-    a passage. Replies and pairs go by the part of their post.
+    passage, and so does the sentence of it that is nearest to that. `pairs` of a false claim and a sentence that
+    corrects it give further rows, with that sentence as a passage. Replies and pairs go by the part of their post.
 
     Source: a warm start on (claim, evidence, response) is what arXiv 2509.01058 does with MisinfoCorrect's pairs
     before its RL; how these rows are put together is ragkit's.
@@ -103,10 +104,11 @@ class RargResponses(ClaimBuilder):
 
     def _row(self, claim: Claim, statement: str, style: "_Style", seed: int) -> SftRow:
         draw = random.Random(f"{seed} {claim.id}")  # noqa: S311 - not for secrets
-        sentences = [draw.choice(style.verdicts), cited(statement, claim.gold[:1])]
-        quote = next((s.text for s in read_response(claim.passages[claim.gold[-1] - 1].page_content)), "")
-        if len(claim.gold) > 1 and len(quote.split()) <= _QUOTE_WORDS:
-            sentences.append(cited(quote, claim.gold[-1:]))
+        number = claim.gold[0]
+        sentences = [draw.choice(style.verdicts), cited(statement, [number])]
+        detail = _nearest(statement, claim.passages[number - 1].page_content)
+        if detail:
+            sentences.append(cited(detail, [number]))
         if style.invitations and draw.random() < self.invited:
             sentences.append(draw.choice(style.invitations))
         return SftRow(prompt=claim.prompt, completion=" ".join(sentences), origin=claim.origin)
@@ -140,6 +142,19 @@ def _fitting(sentences: Iterator[str], pattern: re.Pattern[str], longest: int) -
         if len(sentence.split()) <= longest and pattern.search(sentence) and set(words(sentence)) <= _GENERAL
     )
     return [s if s[-1] in ".!?" else f"{s}." for s in dict.fromkeys(fitting)]
+
+
+def _nearest(statement: str, passage: str) -> str:
+    """Return the sentence of a passage that shares most words with a statement, of those that are not too long.
+
+    Empty if none shares any, or if one says just the same.
+    """
+    own = set(words(statement))
+    sentences = [sentence.text for sentence in read_response(passage)]
+    fitting = [text for text in sentences if _QUOTE_WORDS[0] <= len(text.split()) <= _QUOTE_WORDS[1]]
+    best = max(fitting, key=lambda text: len(own & set(words(text))), default="")
+    shared = own & set(words(best))
+    return best if shared and shared != own else ""
 
 
 def cited(statement: str, numbers: Sequence[int]) -> str:
