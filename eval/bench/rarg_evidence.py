@@ -225,7 +225,7 @@ def _embedding(train: Sequence[LabelRow], validation: Sequence[LabelRow], test: 
 
 
 def _classified(adapter: Path, test: Sequence[LabelRow]) -> list[str]:
-    model = ClassifierModel(model=MINILM, adapter=str(adapter))
+    model = ClassifierModel(model=MINILM, adapter=str(adapter), max_length=320)
     return [choice.label for choice in _asked([partial(model.entail, row.text, row.statement) for row in test])]
 
 

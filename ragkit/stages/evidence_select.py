@@ -4,7 +4,7 @@ What `evidence.select` hands on, for the stages behind it (`answer.refute`):
 
 `documents`: the passages to cite, refuting ones first. Each has in its metadata `stance` (`refutes`, `unrelated`, and
 `supports` only where `keep` names it) and, where the judge tells it, `stance_score`, the probability of that stance.
-`vars.abstain`: true when no passage refutes the claim. A response must then not pretend that one does.
+`vars.abstain`: true when none of these refutes the claim. A response must then not pretend that one does.
 `vars.stances`: a `Stance` of each passage that came, in their order, with the reason why it is not among `documents`.
 
 Flags: `evidence.select:nothing_refutes` with `vars.abstain`; `evidence.select:contested` when some passages support the
@@ -99,7 +99,7 @@ class EvidenceSelect(Stage):
 
     async def run(self, question: str, documents: Documents, claim: str | None = None) -> dict[str, Any]:
         """Return the selected passages, whether none refutes, and the stances of all."""
-        found = self._without_source_or_news(documents)
+        found = self._unjudged(documents)
         asked = claim or question
         judged = await asyncio.gather(*(self._judge(asked, d, f) for d, f in zip(documents, found, strict=True)))
         stances = await self._fit(documents, judged)
@@ -119,7 +119,7 @@ class EvidenceSelect(Stage):
             "vars.stances": tuple(stances),
         }
 
-    def _without_source_or_news(self, documents: Documents) -> list[Stance]:
+    def _unjudged(self, documents: Documents) -> list[Stance]:
         """Return the passages as yet unjudged, with the reason for those that need no judgement."""
         words: list[set[str]] = []
         found = []
@@ -175,11 +175,11 @@ class EvidenceSelect(Stage):
             replace(stance, dropped=stance.stance) if not stance.dropped and stance.stance not in self.keep else stance
             for stance in judged
         ]
-        open_ = [number for number, stance in enumerate(wanted) if not stance.dropped]
-        sizes = await asyncio.gather(*(self.model.count_tokens(documents[number].page_content) for number in open_))
+        left = [number for number, stance in enumerate(wanted) if not stance.dropped]
+        sizes = await asyncio.gather(*(self.model.count_tokens(documents[number].page_content) for number in left))
         room, places = self.tokens, self.k
-        of = dict(zip(open_, sizes, strict=True))
-        for number in sorted(open_, key=lambda number: wanted[number].stance != "refutes"):
+        of = dict(zip(left, sizes, strict=True))
+        for number in sorted(left, key=lambda number: wanted[number].stance != "refutes"):
             if places and of[number] <= room:
                 room, places = room - of[number], places - 1
             else:
