@@ -36,7 +36,7 @@ _LABELS = {"Supports": 0, "SUPPORTED": 0, "SUPPORT": 0, "Neutral": 1, "Refutes":
 _DENIALS = frozenset(["no", "not", "never", "cannot", "without", "none", "n't", "nothing", "neither"])
 _VERDICTS = frozenset(["false", "untrue", "wrong", "incorrect", "inaccurate", "myth", "misleading", "mistaken"])
 _VERDICT_TEXTS = ("This is not true.", "This is not correct.", "That is wrong.", "This is a false claim.", "")
-_MOST = 350
+_MOST = 150
 _KNOWN: dict[str, Any] = {}
 
 
