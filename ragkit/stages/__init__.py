@@ -19,6 +19,7 @@ from ragkit.stages.react import AgentReact
 from ragkit.stages.rebel import RerankRebel
 from ragkit.stages.reciprocal_fusion import RerankReciprocalFusion
 from ragkit.stages.recite import AnswerRecite
+from ragkit.stages.refute import AnswerRefute
 from ragkit.stages.rerank import RerankCrossEncoder
 from ragkit.stages.retrieve import (
     RetrieveDense,
@@ -39,6 +40,7 @@ __all__ = [
     "AnswerClosedBook",
     "AnswerRead",
     "AnswerRecite",
+    "AnswerRefute",
     "AnswerTrajectory",
     "ContextCollect",
     "ContextPack",

@@ -6,6 +6,7 @@ from ragkit.tuning.builders.labelled import LabelledTexts
 from ragkit.tuning.builders.pa_rag import PaRagAnswers, PaRagPreferences
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.ranking import RankingBuilder
+from ragkit.tuning.builders.rarg import RargPreferences, RargPrompts, RargResponses
 from ragkit.tuning.builders.react import ReactDemos, ReactRollouts, ReactRows
 from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
@@ -23,6 +24,9 @@ __all__ = [
     "PaRagPreferences",
     "RTuningBuilder",
     "RankingBuilder",
+    "RargPreferences",
+    "RargPrompts",
+    "RargResponses",
     "ReactDemos",
     "ReactRollouts",
     "ReactRows",
