@@ -52,7 +52,7 @@ def counts(recipe: Recipe, data: Path | None) -> dict[str, dict[Part, int]]:
     found = {}
     for name, own in recipe.sets.items():
         questions = set_questions(name, own, set_folder(name, own, data))
-        found[name] = {part: len(in_part(questions, part)) for part in parts}
+        found[name] = {part: len(in_part(questions, part, own.split)) for part in parts}
         if not any(found[name].values()):
             raise InputError(f"set '{name}': has no questions")
     return found
@@ -71,7 +71,7 @@ def _opener(
     def opened(part: Part) -> Iterator[TuningSet]:
         with pipeline_over(file, own, folder, overrides) as pipeline:
             pipeline.prepare(on_progress)
-            chosen = in_part(questions, part)
+            chosen = in_part(questions, part, own.split)
             yield TuningSet(name, pipeline, chosen[: own.limit] if own.limit else chosen)
 
     def open_set(part: Part) -> AbstractContextManager[TuningSet]:
