@@ -17,6 +17,7 @@ from ragkit.models.sparse_and_multi_vector import (
     SentenceTransformerSparseEncoder,
 )
 from ragkit.models.transformers_lm import TransformersModel
+from ragkit.models.transformers_vision import TransformersVisionModel
 
 __all__ = [
     "CrossEncoderEntailment",
@@ -35,4 +36,5 @@ __all__ = [
     "SentenceTransformerSparseEncoder",
     "TransformersModel",
     "TransformersRewardModel",
+    "TransformersVisionModel",
 ]
