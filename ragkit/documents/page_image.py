@@ -28,6 +28,11 @@ class PageImage:
     box: Box | None = None
     dpi: int = 150
 
+    @property
+    def key(self) -> str:
+        """What names the picture: the folder of its document (which goes by its content) and the file in it."""
+        return f"{self.file.parent.name}/{self.file.name}@{self.dpi}"
+
     def png(self) -> bytes:
         """Return the picture as PNG.
 

@@ -236,6 +236,30 @@ class Encoder(Resource):
         return vector
 
 
+class Picture(Protocol):
+    """A picture that is made when it is asked for: `ragkit.documents.page_image.PageImage`, say."""
+
+    @property
+    def key(self) -> str:
+        """What names the picture's content: the same key, the same picture."""
+        ...
+
+    def open(self) -> Any:
+        """Return the picture as an RGB image of Pillow."""
+        ...
+
+
+class ImageEncoder(Encoder):
+    """Turns texts and pictures into vectors of one space (CLIP and its kin)."""
+
+    async def embed_image(self, picture: Picture) -> NDArray[np.float32]:
+        """Return the vector of a picture, shape (dimension,), float32."""
+        reply = await self.call("embed_image", {"image": picture.key}, payload=picture)
+        vector = np.asarray(reply.value, dtype=np.float32).view()
+        vector.flags.writeable = False
+        return vector
+
+
 class SparseVector(NamedTuple):
     """The dimensions of a text that are not 0, ascending, int32, and their weights, float32."""
 
@@ -275,6 +299,17 @@ class MultiVectorEncoder(Resource):
         """Return the vectors of the tokens of a text, shape (tokens, dimension), float32."""
         vectors = np.asarray((await self.call("embed_tokens", {"text": text, "kind": kind})).value, np.float32).view()
         vectors.flags.writeable = False  # several questions may share them
+        return vectors
+
+
+class PageEncoder(MultiVectorEncoder):
+    """Turns texts into a vector for each token and pictures into a vector for each patch (ColPali and its kin)."""
+
+    async def embed_patches(self, picture: Picture) -> NDArray[np.float32]:
+        """Return the vectors of the patches of a picture, shape (patches, dimension), float32."""
+        reply = await self.call("embed_patches", {"image": picture.key}, payload=picture)
+        vectors = np.asarray(reply.value, np.float32).view()
+        vectors.flags.writeable = False
         return vectors
 
 

@@ -15,6 +15,7 @@ from ragkit.stages.interleaved import ContextCollect, ReasonSentence, RewriteWit
 from ragkit.stages.listwise import RerankListwise
 from ragkit.stages.memory import MemoryRecall, MemoryStore, MemoryTrigger
 from ragkit.stages.mmr import RerankMMR
+from ragkit.stages.pages import RetrievePages
 from ragkit.stages.react import AgentReact
 from ragkit.stages.rebel import RerankRebel
 from ragkit.stages.reciprocal_fusion import RerankReciprocalFusion
@@ -60,6 +61,7 @@ __all__ = [
     "RetrieveHybrid",
     "RetrieveLearnedSparse",
     "RetrieveMultiVector",
+    "RetrievePages",
     "RetrieveSparse",
     "RewriteHyde",
     "RewritePlus",
