@@ -25,15 +25,19 @@ class Message(TypedDict):
 
 
 class Picture(Protocol):
-    """A picture in a prompt."""
+    """A picture that is made when it is asked for: `ragkit.documents.page_image.PageImage`, say."""
 
     @property
-    def name(self) -> str:
-        """What identifies its content: pictures with the same name look the same."""
+    def key(self) -> str:
+        """What names the picture's content: the same key, the same picture."""
+        ...
+
+    def open(self) -> Any:
+        """Return the picture as an RGB image of Pillow."""
         ...
 
     def png(self) -> bytes:
-        """Return it as PNG."""
+        """Return the picture as PNG."""
         ...
 
 
@@ -163,7 +167,7 @@ class LanguageModel(Resource):
             if not self.takes_pictures:
                 raise InputError(f"{type(self).__name__} takes no pictures: give it text, or use a model that sees")
             check_slots(prompt, len(pictures))
-            args["pictures"] = [picture.name for picture in pictures]
+            args["pictures"] = [picture.key for picture in pictures]
         reply = await self.call("generate", args, tuple(pictures) or None)
         return Generation(**reply.value, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens)
 
@@ -234,19 +238,6 @@ class Encoder(Resource):
         vector = np.asarray(reply.value, dtype=np.float32).view()
         vector.flags.writeable = False  # several questions may share it
         return vector
-
-
-class Picture(Protocol):
-    """A picture that is made when it is asked for: `ragkit.documents.page_image.PageImage`, say."""
-
-    @property
-    def key(self) -> str:
-        """What names the picture's content: the same key, the same picture."""
-        ...
-
-    def open(self) -> Any:
-        """Return the picture as an RGB image of Pillow."""
-        ...
 
 
 class ImageEncoder(Encoder):

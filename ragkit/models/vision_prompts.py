@@ -1,12 +1,11 @@
 """From prompts with pictures to the inputs of an image-text model, by its own processor."""
 
-import io
 import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from ragkit.errors import InputError, need
+from ragkit.errors import InputError
 from ragkit.models.base import SLOT, Picture, Prompt
 
 # Put into what looks like a special token in a text, which is data and must not act as one: it shows nothing.
@@ -60,7 +59,7 @@ class VisionPrompts:
         options: dict[str, Any] = {"return_tensors": "pt", "padding": True, "add_special_tokens": False}
         if not any(pictures):
             return self.processor(text=list(texts), **options)
-        images = [[opened(picture) for picture in own] for own in pictures]
+        images = [[picture.open() for picture in own] for own in pictures]
         return self.processor(text=list(texts), images=images, **options)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -93,9 +92,3 @@ class VisionPrompts:
             elif piece:
                 parts.append({"type": "text", "text": self.harmless(piece)})
         return parts
-
-
-def opened(picture: Picture) -> Any:
-    """Return a picture as an RGB image of Pillow."""
-    image = need("PIL.Image", "pillow", "models that take pictures")
-    return image.open(io.BytesIO(picture.png())).convert("RGB")

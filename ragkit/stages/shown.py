@@ -1,10 +1,8 @@
 """Pages as a reader is shown them: text, and pictures of the page or of its tables and figures."""
 
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from ragkit.documents.page_image import PageImage
@@ -18,32 +16,36 @@ _LONGEST_SHAPE = 100
 """Pictures thinner than this show nothing, and models that cut them into patches refuse them."""
 
 
+@dataclass(frozen=True, slots=True)
 class Capped:
-    """A picture whose longer side is at most so many pixels, whatever it is made from.
+    """A picture whose longer side is at most so many pixels.
 
     Source: Chia et al. 2025, M-LongDoc, arXiv 2411.06176: pictures are shrunk to 768 pixels (Lanczos).
 
-    Args:
+    Attributes:
         image: of a page or of a part of it.
         side: the most pixels of the longer side.
     """
 
-    def __init__(self, image: PageImage, side: int) -> None:
-        self.image = image
-        self.side = side
+    image: PageImage
+    side: int
 
-    @cached_property
-    def name(self) -> str:
-        """The hash of the picture before it is shrunk, and to what."""
-        return f"{hashlib.sha256(self.image.png()).hexdigest()[:32]}@{self.side}"
+    @property
+    def key(self) -> str:
+        """What names the picture: that of the page, and to what it is shrunk."""
+        return f"{self.image.key}@{self.side}px"
 
-    def png(self) -> bytes:
-        """Return it as PNG."""
+    def open(self) -> Any:
+        """Return the picture as an RGB image of Pillow."""
         pillow = need("PIL.Image", "pillow", "pictures of pages")
         opened = self.image.open()
         opened.thumbnail((self.side, self.side), pillow.Resampling.LANCZOS)
+        return opened
+
+    def png(self) -> bytes:
+        """Return the picture as PNG."""
         written = io.BytesIO()
-        opened.save(written, "PNG")
+        self.open().save(written, "PNG")
         return written.getvalue()
 
     def shows_something(self) -> bool:

@@ -19,11 +19,14 @@ KINDS = {"qwen2_vl": tiny_qwen2_vl, "idefics3": tiny_idefics3, "smolvlm": tiny_s
 class Colour:
     def __init__(self, colour, size=(80, 50)):
         self.colour, self.size = colour, size
-        self.name = f"{colour} {size}"
+        self.key = f"{colour} {size}"
+
+    def open(self):
+        return Image.new("RGB", self.size, self.colour)
 
     def png(self):
         written = io.BytesIO()
-        Image.new("RGB", self.size, self.colour).save(written, "PNG")
+        self.open().save(written, "PNG")
         return written.getvalue()
 
 
@@ -36,7 +39,7 @@ def model(request, tmp_path_factory):
 def request(prompt, *pictures, **settings):
     args = {"prompt": prompt, "max_new_tokens": 6} | settings
     if pictures:
-        args["pictures"] = [picture.name for picture in pictures]
+        args["pictures"] = [picture.key for picture in pictures]
     return Request("generate", args, pictures or None)
 
 

@@ -9,8 +9,7 @@ from ragkit.engine.state import Documents, Passage
 from ragkit.errors import InputError
 from ragkit.evaluation.evidence import holds_answer
 from ragkit.evaluation.questions import Question
-from ragkit.index.build import PASSAGES
-from ragkit.index.folder import current_build
+from ragkit.index.folder import PASSAGES, current_build
 from ragkit.index.local import LocalIndex
 from ragkit.index.store import PassageStore
 from ragkit.pipeline import Pipeline
@@ -48,7 +47,7 @@ class Corpus:
         try:
             for start in range(0, len(store), _AT_ONCE):
                 names = store.ids(range(start, min(start + _AT_ONCE, len(store))))
-                known = store.get(list(names.values()))
+                known = index.passages(list(names.values()))
                 for position in sorted(names):
                     self._add(known[names[position]])
         finally:
