@@ -95,7 +95,7 @@ def contexts(work: Path, limit: int) -> dict[str, list[Drawn]]:
     with opener["facts"]("test") as opened:
         for name, settings in CONTEXTS.items():
             builder = RetrievalAwareBuilder(**settings, most=limit)
-            found[name] = builder.draw(opened, K, context)[0]
+            found[name] = builder.draw(opened, "test", K, context)[0]
     return found
 
 

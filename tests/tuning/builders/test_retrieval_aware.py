@@ -11,9 +11,12 @@ from ragkit import Passage, Pipeline
 from ragkit.errors import InputError
 from ragkit.evaluation.evidence import document_of
 from ragkit.evaluation.questions import Question
+from ragkit.models.base import SLOT
+from ragkit.models.scripted import ScriptedModel
 from ragkit.tuning.builders.retrieval_aware import RetrievalAwareBuilder
 from ragkit.tuning.builders.retrieval_aware.builder import cited
-from ragkit.tuning.builders.retrieval_aware.corpus import Hygiene
+from ragkit.tuning.builders.retrieval_aware.corpus import Corpus, Hygiene
+from ragkit.tuning.builders.retrieval_aware.generating import PageQuestions, targets_of, write_questions
 from ragkit.tuning.builders.retrieval_aware.mixture import apportion, kinds
 from ragkit.tuning.data import BuildContext, TuningSet
 from ragkit.tuning.rows import write_rows
@@ -193,3 +196,84 @@ def test_questions_are_split_by_their_documents():
     assert all(part_of(document_of(q.supporting_ids[0])) == part for part, own in parts.items() for q in own)
     torn = Question("t", "?", supporting_ids=tuple(f"d{n}.pdf#p1" for n in range(7)))
     assert not any(in_part([torn], part, "document") for part in parts)
+
+
+@pytest.fixture
+def harbours(tmp_path, monkeypatch):
+    """PDFs of three pages: text, a ruled table, a picture."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(6):
+        with pymupdf.open() as pdf:
+            pdf.new_page().insert_text((72, 72), f"Harbour {number} has a long quay and a short pier for small boats.")
+            page = pdf.new_page()
+            page.insert_text((72, 62), f"Table 1: Depths of harbour {number}")
+            for row, cells in enumerate([("Place", "Depth"), ("Quay", f"{number} m"), ("Pier", "2 m")]):
+                for column, cell in enumerate(cells):
+                    box = (72 + 100 * column, 80 + 20 * row, 172 + 100 * column, 100 + 20 * row)
+                    page.draw_rect(box)
+                    page.insert_text((box[0] + 4, box[1] + 14), cell)
+            page = pdf.new_page()
+            picture = pymupdf.Pixmap(pymupdf.csRGB, (0, 0, 120, 90), 0)
+            picture.clear_with(90 + number)
+            page.insert_image((72, 72, 312, 252), pixmap=picture)
+            page.insert_text((72, 270), f"Figure 1: Harbour {number} from the air")
+            pdf.save(tmp_path / f"harbour{number}.pdf")
+
+    @contextmanager
+    def opened(part):
+        with Pipeline.from_yaml(PIPELINE.replace("chunking: {by: page}", "pages: {dpi: 72}")) as pipeline:
+            pipeline.prepare()
+            yield TuningSet("harbours", pipeline, [])
+
+    return BuildContext({"harbours": opened}, "reader", 0, tmp_path, lambda *_: None)
+
+
+def scripted_writer(refuses="nothing"):
+    def reply(prompt):
+        target = prompt.partition("to ask about:")[2] or prompt.partition("is about:")[2]
+        if "Reply with four words" in prompt:
+            return "yes, yes, no, yes" if refuses in target.partition("Question:")[0] else "Yes yes yes yes"
+        if "Answer this question" in prompt:
+            return "It is so. " + target.split()[1]
+        return f"Why {' '.join(target.split()[:4])}?"
+
+    return ScriptedModel(reply=reply)
+
+
+def test_questions_are_written_by_category_checked_and_answered(harbours):
+    generate = PageQuestions(models=(scripted_writer("Table 1"),), per_category=5)
+    rows = RetrievalAwareBuilder(**RATES, generate=generate).build("train", harbours)
+    audit = json.loads((harbours.folder / "retrieval_aware.harbours.train.json").read_text())
+    written = [json.loads(line) for line in (harbours.folder / "retrieval_aware.harbours.train.jsonl").open()]
+    documents = {document_of(one["supporting_ids"][0]) for one in written}
+    assert {part_of(document) for document in documents} == {"train"}
+    assert len(rows) == len(written) == audit["usable"]
+    kinds_of = [one["type"] for one in written]
+    assert kinds_of.count("figure") == len(documents) and "table" not in kinds_of
+    # Pages of tables and figures have texts too, their captions aside: only the first page has one here.
+    assert kinds_of.count("text") == len(documents)
+    assert audit["dropped_questions"] == {"check failed": len(documents)}
+    assert all(one["answers"] == ["It is so. " + one["question"].split()[2]] for one in written)
+
+
+def test_a_check_that_cannot_be_read_accepts_nothing(harbours):
+    model = ScriptedModel(reply=lambda prompt: "yes yes yes" if "four words" in prompt else "Why is it so?")
+    assert build_questions(harbours, PageQuestions(models=(model,))).dropped["check unreadable"] > 0
+    assert not build_questions(harbours, PageQuestions(models=(model,))).questions
+
+
+def build_questions(context, settings):
+    with context.openers["harbours"]("train") as opened:
+        return write_questions(settings, Corpus(opened.pipeline), "train", context)
+
+
+def test_a_writer_that_sees_gets_the_pictures_of_the_target(harbours):
+    with harbours.openers["harbours"]("train") as opened:
+        corpus = Corpus(opened.pipeline)
+        own = corpus.of([corpus.documents[0]])
+        (figure,) = targets_of(own, "figure", 64)
+        assert len(figure.pictures) == 1 and SLOT.findall(figure.text) == ["0"]
+        assert max(figure.pictures[0].open().size) == 64
+        (table,) = targets_of(own, "table", 64)
+        assert "| Quay | " in table.text and "Depths of harbour" in table.text
+        assert "from the air" in table.context and "long quay" in table.context

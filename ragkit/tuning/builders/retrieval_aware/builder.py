@@ -4,13 +4,14 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from ragkit.engine.controls import replace_stages, steps_of
+from ragkit.engine.jsonl import dump_line
 from ragkit.engine.registry import builders
 from ragkit.engine.run import Asked
 from ragkit.engine.run_folder import replace_file
@@ -27,6 +28,7 @@ from ragkit.stages.answer_multimodal import AnswerMultimodal
 from ragkit.stages.context_pages import ContextPages
 from ragkit.stages.shown import Shown
 from ragkit.tuning.builders.retrieval_aware.corpus import Corpus, Hygiene, place_of
+from ragkit.tuning.builders.retrieval_aware.generating import PageQuestions, write_questions
 from ragkit.tuning.builders.retrieval_aware.mixture import ABSENT, HARD, RANDOM, kinds
 from ragkit.tuning.builders.stages import stage_with
 from ragkit.tuning.calls import run_cached, values_of
@@ -59,7 +61,8 @@ class RetrievalAwareBuilder(DataBuilder):
 
     The prompts are those of the pipeline's steps `context.pages` and `answer.multimodal`; a text-only reader gets
     tables as Markdown. No document is in rows and in held-out questions: give the sets `split: document`.
-    For each set and part the run's folder gets `retrieval_aware.<set>.<part>.json`, the audit of the rows.
+    For each set and part the run's folder gets `retrieval_aware.<set>.<part>.json`, the audit of the rows, and with
+    `generate` also `.jsonl`, the questions that were written, in the form of a questions file.
 
     Source: Chia et al. 2025, M-LongDoc, arXiv 2411.06176, section 4; the mixture follows Zhang et al. 2024, RAFT, arXiv
     2403.10131.
@@ -80,6 +83,9 @@ class RetrievalAwareBuilder(DataBuilder):
     depth: int = Field(40, ge=1, description="pages that are searched for distractors")
     answer_words: int = Field(200, ge=1, description="questions with longer gold answers give no rows")
     most: int | None = Field(None, ge=1, description="the most questions of a set, drawn at random")
+    generate: PageQuestions | None = Field(
+        None, description="write questions about the documents of the part, instead of using the sets' own"
+    )
 
     @model_validator(mode="after")
     def _has_rows(self) -> "RetrievalAwareBuilder":
@@ -108,7 +114,7 @@ class RetrievalAwareBuilder(DataBuilder):
         """
         own = _documents(opened.questions)
         for other in ("train", "test"):
-            if other == part:
+            if other == part or self.generate is not None:  # questions that are written are split by document
                 continue
             with context.openers[opened.name](other) as held:
                 shared = own & _documents(held.questions)
@@ -118,7 +124,9 @@ class RetrievalAwareBuilder(DataBuilder):
                     f"{part} and in the {other} part: give the set 'split: document'"
                 )
 
-    def draw(self, opened: TuningSet, k: int, context: BuildContext) -> tuple[list[Drawn], dict[str, Any]]:
+    def draw(
+        self, opened: TuningSet, part: Part, k: int, context: BuildContext
+    ) -> tuple[list[Drawn], dict[str, Any]]:
         """Return the questions of a set that give rows, each with at most k pages, and the audit of the choice.
 
         Raises:
@@ -126,7 +134,11 @@ class RetrievalAwareBuilder(DataBuilder):
             RagkitError: a question's search failed.
         """
         corpus = Corpus(opened.pipeline)
-        usable = [(question, gold) for question in opened.questions if (gold := self._usable(question, corpus))]
+        questions, written = opened.questions, None
+        if self.generate is not None:
+            written = write_questions(self.generate, corpus, part, context)
+            questions = written.questions
+        usable = [(question, gold) for question in questions if (gold := self._usable(question, corpus))]
         if self.most is not None and len(usable) > self.most:
             usable = random.Random(f"most {context.seed}").sample(usable, self.most)  # noqa: S311 - not for secrets
         found = self._found(opened.pipeline, [question for question, _ in usable], context)
@@ -134,18 +146,19 @@ class RetrievalAwareBuilder(DataBuilder):
         drawn = self._drawn(usable, found, corpus, k, hygiene, context.seed)
         return drawn, {
             "pages": self.pages,
-            "questions": len(opened.questions),
+            "questions": len(questions),
             "usable": len(usable),
             "documents": len(_documents([question for question, _ in usable])),
             "rows": dict(sorted(Counter(one.kind for one in drawn).items())),
             "pages_shown": dict(sorted(Counter(len(one.pages) for one in drawn).items())),
             "refused_distractors": hygiene.dropped,
+            **({} if written is None else {"dropped_questions": dict(written.dropped.most_common())}),
         }
 
     def _rows(self, opened: TuningSet, part: Part, context: BuildContext) -> list[Row]:
         shows = stage_with(opened.pipeline, ContextPages, context.model)
         answers = stage_with(opened.pipeline, AnswerMultimodal, context.model)
-        drawn, audit = self.draw(opened, shows.k, context)
+        drawn, audit = self.draw(opened, part, shows.k, context)
         tasks = [partial(shows.run, one.question.question, one.pages) for one in drawn]
         shown = run_cached(tasks, f"{opened.name}: pages", context)
         rows: list[Row] = []
@@ -158,6 +171,8 @@ class RetrievalAwareBuilder(DataBuilder):
         audit["gold_positions"] = dict(sorted(positions.items()))
         file = context.folder / f"retrieval_aware.{folder_name(opened.name)}.{part}.json"
         replace_file(file, json.dumps(audit, indent=2) + "\n")
+        if self.generate is not None:
+            replace_file(file.with_suffix(".jsonl"), b"".join(dump_line(_file_row(one.question)) for one in drawn))
         return rows
 
     def _usable(self, question: Question, corpus: Corpus) -> list[Passage]:
@@ -276,6 +291,11 @@ def cited(answer: str, pages: Documents, places: Sequence[int]) -> str:
 def _gold_places(pages: Documents, gold: Sequence[Passage]) -> list[int]:
     ids = {passage.id for passage in gold}
     return [number for number, page in enumerate(pages, 1) if page.id in ids]
+
+
+def _file_row(question: Question) -> dict[str, Any]:
+    kept = {key: value for key, value in asdict(question).items() if key not in ("extra", "relevance")}
+    return kept | question.extra
 
 
 def _documents(questions: Sequence[Question]) -> set[str]:
