@@ -1,4 +1,4 @@
-"""Seeded reports whose pages hold one thing each, for questions with known answers: sentences, ruled tables, bar charts.
+"""Seeded reports whose pages hold one thing each, for questions with known answers: sentences, tables, bar charts.
 
 A report is about eight sites of one kind, all described with the same attributes in the same units, so that the pages
 of a report are hard distractors for each other. What a chart shows is said in its caption alone, what a table shows in
@@ -17,7 +17,10 @@ import pymupdf
 
 WIDTH, HEIGHT, LEFT = 595.0, 842.0, 72.0
 TEXT, TABLE, FIGURE = "text", "table", "figure"
-SYLLABLES = "al bar cor den el fen gar hol il jar kes lom mar nor ost pel quin ras sol tam ul ven wil yar zan".split()
+SYLLABLES = (
+    "al", "bar", "cor", "den", "el", "fen", "gar", "hol", "il", "jar", "kes", "lom", "mar", "nor", "ost", "pel", "quin",
+    "ras", "sol", "tam", "ul", "ven", "wil", "yar", "zan",
+)  # fmt: skip
 ENDINGS = ("ford", "stead", "wick", "mere", "holm", "by", "ton", "dale")
 PEOPLE = (
     "Ines Kolar", "Tomas Beck", "Ruth Amadi", "Lars Holt", "Priya Nair", "Omar Haddad", "Elena Ruiz", "Jun Mori",
@@ -49,7 +52,11 @@ KINDS = (
     Kind(
         "orchard", "planted", ("grafted area", "hectares", 3, 80),
         ("windbreak", ("poplar", "alder", "hornbeam", "cypress", "willow")),
-        (("yield", "tonnes", 20, 400), ("sugar content", "degrees Brix", 9, 19), ("water use", "cubic metres", 80, 990)),
+        (
+            ("yield", "tonnes", 20, 400),
+            ("sugar content", "degrees Brix", 9, 19),
+            ("water use", "cubic metres", 80, 990),
+        ),
         ("harvest", "crates", 110, 980),
     ),
     Kind(

@@ -47,10 +47,13 @@ def answers_about(site: str, rng: Random) -> tuple[Question, dict[str, str]]:
     }
     question = Question(
         id=site,
-        question=f"Describe the {site} {kind.noun}: its {size}, when it was {kind.opened}, who runs it, and its {part}.",
+        question=f"Describe the {site} {kind.noun}: {size}, when it was {kind.opened}, who runs it, and {part}.",
         extra={"key_facts": facts},
     )
-    written = {name: rng.choice(OPENINGS) + ", and ".join(rng.sample(parts, len(parts))) + "." for name, parts in chosen.items()}
+    written = {
+        name: rng.choice(OPENINGS) + ", and ".join(rng.sample(parts, len(parts))) + "."
+        for name, parts in chosen.items()
+    }
     return question, written
 
 
@@ -78,7 +81,9 @@ def main() -> None:
     import numpy as np
 
     rho = float(spearmanr(*zip(*pairs, strict=True)).statistic)
-    interval = bootstrap_statistic(np.array(pairs, dtype=float), lambda drawn: float(spearmanr(drawn[:, 0], drawn[:, 1]).statistic))
+    interval = bootstrap_statistic(
+        np.array(pairs, dtype=float), lambda drawn: float(spearmanr(drawn[:, 0], drawn[:, 1]).statistic)
+    )
     means = {name: mean([s for s, own in zip(scores, wanted, strict=True) if own == name]) for name in GRADES}
     print(table([("answer", "constructed", "judged"), *((n, str(GRADES[n]), f"{m:.2f}") for n, m in means.items())]))
     targets = [

@@ -1,6 +1,6 @@
 """Retrieval-aware tuning against its control and against the base, on seeded reports whose answers are known.
 
-A reader of text (tables as Markdown, figures as captions) is trained three times on the same questions: with the mixture
+A reader of text (tables as Markdown, figures as captions) is trained three times on the same questions: with a mixture
 of gold pages, hard and random distractors and missing evidence; with the gold page alone (the control); and with the
 pages as they were found and always the answer, as the paper's code does. Each answers questions about reports that
 nothing was trained on: from the gold page alone (k = 1), from the gold page and 4 hard distractors (k = 5), and from 5
@@ -142,15 +142,15 @@ def evaluate(work: Path, limit: int, *, full: bool) -> None:
     types = {one.question.id: one.question.type for one in drawn["k=5"]}
     by_type = {
         reader: {
-            kind: estimate([v for one, v in zip(drawn["k=5"], of["k=5"]["f1"], strict=True) if types[one.question.id] == kind])
+            kind: estimate(
+                [v for one, v in zip(drawn["k=5"], of["k=5"]["f1"], strict=True) if types[one.question.id] == kind]
+            )
             for kind in sorted(set(types.values()))
         }
         for reader, of in found.items()
     }
     f1 = {reader: of["k=5"]["f1"] for reader, of in found.items()}
-    drops = {
-        reader: difference(of["k=1"]["f1"], of["k=5"]["f1"]) for reader, of in found.items()
-    }
+    drops = {reader: difference(of["k=1"]["f1"], of["k=5"]["f1"]) for reader, of in found.items()}
     pairs = {
         "mixture - gold": difference(f1["mixture"], f1["gold"]),
         "gold - base": difference(f1["gold"], f1["base"]),
@@ -158,7 +158,14 @@ def evaluate(work: Path, limit: int, *, full: bool) -> None:
     }
     shown = [("reader", "F1 k=1", "F1 k=5", "hit k=5", "cited k=5", "abstains, absent", "abstains, k=5")]
     for reader, of in means.items():
-        cells = [of["k=1"]["f1"], of["k=5"]["f1"], of["k=5"]["hit"], of["k=5"]["cited_page"], of["absent"]["abstained"], of["k=5"]["abstained"]]
+        cells = [
+            of["k=1"]["f1"],
+            of["k=5"]["f1"],
+            of["k=5"]["hit"],
+            of["k=5"]["cited_page"],
+            of["absent"]["abstained"],
+            of["k=5"]["abstained"],
+        ]
         shown.append((reader, *("-" if cell["value"] is None else f"{cell['value']:.3f}" for cell in cells)))
     print(table(shown))
     half = 0.5 * drops["base"]["difference"] - drops["mixture"]["difference"]
@@ -170,14 +177,22 @@ def evaluate(work: Path, limit: int, *, full: bool) -> None:
         Target("6.2.3: abstains where it is there", means["mixture"]["k=5"]["abstained"]["value"], 0.1, "below"),
     ]
     told = {kind: json.loads((work / kind / "told.json").read_text()) for kind in readers if kind != "base"}
-    numbers = {"means": means, "f1_by_type_k5": by_type, "differences_f1_k5": pairs, "drop_k1_to_k5": drops, "training": told}
+    numbers = {
+        "means": means,
+        "f1_by_type_k5": by_type,
+        "differences_f1_k5": pairs,
+        "drop_k1_to_k5": drops,
+        "training": told,
+    }
     settings = {"reports": REPORTS, "rows": ROWS, "questions": limit, "seed": SEED, "k": K}
     write_result("m_longdoc_tuning", settings, numbers, targets, full=full)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "runs/m_longdoc_tuning", help="reports, rows, adapters, answers")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "runs/m_longdoc_tuning", help="reports, rows, adapters, answers"
+    )
     parser.add_argument("--step", choices=["mixture", "gold", "retrieved", "evaluate"], help="only this one")
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="test questions")
     parser.add_argument("--rows", type=int, default=ROWS, help="training rows")

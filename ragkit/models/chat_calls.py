@@ -177,7 +177,7 @@ def _turns(prompt: Prompt) -> list[Message]:
 
 
 def with_pictures(turns: Sequence[Message], pictures: Sequence[Picture]) -> list[Any]:
-    """Return turns in which pictures stand in the place of their slots, as all of langchain's integrations take them."""
+    """Return turns with pictures in the place of their slots, in the form that all integrations of langchain take."""
     if not pictures:
         return list(turns)
 

@@ -170,8 +170,8 @@ class TransformersVisionModel(LanguageModel, LocalWeights):
         if context is None or prompt + further <= context:
             return None
         return InputError(
-            f"the prompt has {prompt} tokens with its pictures, and {further} are to be written, but '{self.model}' has "
-            f"a context of {context}: show fewer or smaller pictures (context.pages: k, side)"
+            f"the prompt has {prompt} tokens with its pictures, and {further} are to be written, but '{self.model}' "
+            f"has a context of {context}: show fewer or smaller pictures (context.pages: k, side)"
         )
 
     @property
@@ -213,8 +213,8 @@ def load_weights(model: LocalWeights) -> Any:
 def generate(weights: Any, inputs: Any, rows: Sequence[Row], end_ids: frozenset[int], prompts: VisionPrompts) -> None:
     """Fill in the rows of a batch.
 
-    The model's own `generate` makes the passes, since every architecture keeps account of its pictures' positions in its
-    own way; which token comes next is decided here, row by row, as for text models.
+    The model's own `generate` makes the passes, since every architecture keeps account of its pictures' positions in
+    its own way; which token comes next is decided here, row by row, as for text models.
     """
     from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 

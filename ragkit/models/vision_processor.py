@@ -71,4 +71,6 @@ def _without_videos(path: str, revision: str | None, model: str) -> Any:
 
 
 def _missing(model: str, error: Exception) -> MissingPackageError:
-    return MissingPackageError(f"the processor of '{model}' needs another package: {' '.join(str(error).split())[:300]}")
+    return MissingPackageError(
+        f"the processor of '{model}' needs another package: {' '.join(str(error).split())[:300]}"
+    )

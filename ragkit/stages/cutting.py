@@ -17,7 +17,9 @@ def shares(sizes: Sequence[int], room: int) -> list[int]:
     """
     allowed = list(sizes)
     left, level = room, 0
-    for position, waiting in zip(sorted(range(len(sizes)), key=sizes.__getitem__), range(len(sizes), 0, -1), strict=True):
+    for position, waiting in zip(
+        sorted(range(len(sizes)), key=sizes.__getitem__), range(len(sizes), 0, -1), strict=True
+    ):
         level = min(sizes[position], left // waiting)
         allowed[position] = level
         left -= level

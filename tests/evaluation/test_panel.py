@@ -11,7 +11,9 @@ from ragkit.models.scripted import ScriptedModel
 @pytest.mark.parametrize(
     ("text", "score"),
     [("4", 4), ("Correctness: 4", 4), (" 5 - fully", 5), ("4 out of 5", 4), ("4/5", 4), ("3.", 3), ("5\nbecause", 5)]
-    + [(text, None) for text in ("2023", "", "0", "6", "the score is 4", "4.5", "45", "Correctness: none", "-3", "4th")],
+    + [
+        (text, None) for text in ("2023", "", "0", "6", "the score is 4", "4.5", "45", "Correctness: none", "-3", "4th")
+    ],
 )
 def test_a_score_is_read_by_a_strict_grammar(text, score):
     assert read_score(text) == score

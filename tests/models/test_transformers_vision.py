@@ -95,9 +95,7 @@ def test_samples_depend_on_seed_and_draw_alone(model):
 
 def test_a_schema_is_kept(model):
     schema = {"type": "object", "properties": {"n": {"enum": ["4"]}}, "required": ["n"], "additionalProperties": False}
-    (reply,) = answers(
-        model, request(f"see {slot(0)}", Colour("red"), max_new_tokens=60, schema=schema)
-    )
+    (reply,) = answers(model, request(f"see {slot(0)}", Colour("red"), max_new_tokens=60, schema=schema))
     assert reply.value["text"].replace(" ", "").replace("\n", "") == '{"n":"4"}'
 
 

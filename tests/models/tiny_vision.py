@@ -50,7 +50,9 @@ def tokenizer(special: tuple[str, ...], end: str) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=bytes_alone, eos_token=end, pad_token=end)
 
 
-def write_processor(folder: Path, words: PreTrainedTokenizerFast, template: str, kind: str, pictures: dict, **settings: object) -> None:
+def write_processor(
+    folder: Path, words: PreTrainedTokenizerFast, template: str, kind: str, pictures: dict, **settings: object
+) -> None:
     """Write the files of a processor as the hub has them."""
     words.chat_template = template
     words.save_pretrained(folder)

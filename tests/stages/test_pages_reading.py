@@ -32,9 +32,7 @@ class Seer(LanguageModel, LocalResource):
     def execute(self, op, batch):
         if op == "count_tokens":
             return [Reply(len(request.args["text"].split())) for request in batch]
-        return [
-            Reply({"text": self.reply, "finish": "stop", "logprob": 0.0}) for request in batch
-        ]
+        return [Reply({"text": self.reply, "finish": "stop", "logprob": 0.0}) for request in batch]
 
 
 def plain(*numbers):
@@ -51,8 +49,13 @@ def pages(tmp_path):
         for _ in range(3):
             document.new_page(width=300, height=900)
         document.save(pdf)
-    table = PageObject("lock.pdf#p2.table1", "table", (10, 10, 110, 60), "Table 1: Depths", "Table 1", (0, 10), (("depth",), ("12 m",)), 1)  # fmt: skip
-    figure = PageObject("lock.pdf#p2.figure1", "figure", (10, 100, 110, 160), "Figure 1: The gate", "Figure 1", (11, 20))
+    cells = (("depth",), ("12 m",))
+    table = PageObject(
+        "lock.pdf#p2.table1", "table", (10, 10, 110, 60), "Table 1: Depths", "Table 1", (0, 10), cells, 1
+    )
+    figure = PageObject(
+        "lock.pdf#p2.figure1", "figure", (10, 100, 110, 160), "Figure 1: The gate", "Figure 1", (11, 20)
+    )
     dot = PageObject("lock.pdf#p3.figure1", "figure", (10, 10, 10.4, 10.4))
     made = [
         Page("lock.pdf", 1, 300, 900, "The lock."),
@@ -132,7 +135,16 @@ def test_crops_follow_the_text_of_their_page(pages):
         ("lock.pdf#p2", "figure"),
     ]  # the dot shows nothing
     prompt = AnswerMultimodal(model=Seer()).render(QUESTION, shown["vars.context"], shown["media"])[1]["content"]
-    order = ["The lock.", "Depths: 12 m.", "[2.1] Table 1: Depths", slot(0), "[2.2] Figure 1", slot(1), "The end.", QUESTION]
+    order = [
+        "The lock.",
+        "Depths: 12 m.",
+        "[2.1] Table 1: Depths",
+        slot(0),
+        "[2.2] Figure 1",
+        slot(1),
+        "The end.",
+        QUESTION,
+    ]
     places = [prompt.index(piece) for piece in order]
     assert places == sorted(places)
     assert len(SLOT.findall(prompt)) == len(shown["media"])

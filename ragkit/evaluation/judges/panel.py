@@ -26,10 +26,10 @@ class PanelJudge(Judge):
     """Several models grade each answer several times from 1 to 5; the figure is the mean of their means, from 0 to 1.
 
     With `mode: draws` each model is asked `draws` times at a temperature, since greedy draws are all the same. A reply
-    has to begin with the score; one that does not is asked for once more and then is missing. With `mode: expected` each
-    is asked once, and its score is the mean of 1 to 5 weighted by their probabilities. The report of the run has, on
-    the scale of 1 to 5: scores by judge and with each judge left out, missing rates, Krippendorff's alpha between judges
-    and between draws, the correlation with the length of answers, and intervals over documents.
+    has to begin with the score; one that does not is asked for once more and then is missing. With `mode: expected`
+    each is asked once, and its score is the mean of 1 to 5 weighted by their probabilities. The report of the run has,
+    on the scale of 1 to 5: scores by judge and with each judge left out, missing rates, Krippendorff's alpha between
+    judges and between draws, the correlation with the length of answers, and intervals over documents.
 
     The judges see the passages that the reader was shown, and the gold answers if the prompt uses `answers`.
 
@@ -137,7 +137,10 @@ class PanelJudge(Judge):
         return panel_report(
             [draws for _, _, draws in judged],
             [len((row["answer"] or "").split()) for _, row, _ in judged],
-            [document_of(question.supporting_ids[0]) if question.supporting_ids else question.id for question, _, _ in judged],
+            [
+                document_of(question.supporting_ids[0]) if question.supporting_ids else question.id
+                for question, _, _ in judged
+            ],
             self.pool,
         )
 

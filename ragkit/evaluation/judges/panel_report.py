@@ -118,5 +118,3 @@ def _known(values: Sequence[float | None]) -> list[float]:
 
 def _missing(own: Sequence[float | None]) -> float:
     return sum(score is None for score in own) / len(own) if own else 0.0
-
-

@@ -46,7 +46,9 @@ class Pictures:
         """Yield the pictures in base64."""
         for document, page in self._pages:
             with self._opened(document, page) as opened_page:
-                picture = opened_page.get_pixmap(dpi=self._dpi[document, page]).tobytes("jpeg", jpg_quality=JPEG_QUALITY)
+                picture = opened_page.get_pixmap(dpi=self._dpi[document, page]).tobytes(
+                    "jpeg", jpg_quality=JPEG_QUALITY
+                )
             yield base64.b64encode(picture).decode("ascii")
 
     @contextmanager

@@ -45,12 +45,15 @@ def mines(tmp_path_factory):
         name = f"mines{number:02d}.pdf"
         with pymupdf.open() as pdf:
             for page, metal in enumerate(METALS, 1):
-                words = f"In country {number} the ore of {metal} is mined on the hill {metal}{number} by {page}{number} men."
+                hill, country = f"hill {metal}{number}", f"country {number}"
+                words = f"In {country} the ore of {metal} is mined on the {hill} by {page}{number} men."
                 pdf.new_page().insert_text((72, 72), words)
                 where = {"where": {"field": "document", "equals": name}}
                 questions.append(
-                    Question(f"{name}.{metal}", f"Where is {metal} mined in country {number}?", (f"hill {metal}{number}",),
-                             (f"{name}#p{page}",), vars=where)
+                    Question(
+                        f"{name}.{metal}", f"Where is {metal} mined in {country}?", (hill,), (f"{name}#p{page}",),
+                        vars=where,
+                    )
                 )  # fmt: skip
             pdf.save(folder / name)
     return folder, questions

@@ -124,9 +124,7 @@ class RetrievalAwareBuilder(DataBuilder):
                     f"{part} and in the {other} part: give the set 'split: document'"
                 )
 
-    def draw(
-        self, opened: TuningSet, part: Part, k: int, context: BuildContext
-    ) -> tuple[list[Drawn], dict[str, Any]]:
+    def draw(self, opened: TuningSet, part: Part, k: int, context: BuildContext) -> tuple[list[Drawn], dict[str, Any]]:
         """Return the questions of a set that give rows, each with at most k pages, and the audit of the choice.
 
         Raises:
@@ -303,7 +301,5 @@ def _documents(questions: Sequence[Question]) -> set[str]:
 
 
 def _continuation(prompt: Prompt, completion: str) -> str:
-    """Return a completion as it goes on from a prompt: a text goes on with a blank, a chat turn begins with the word."""
+    """Return a completion as it goes on from a prompt: a text with a blank, a chat turn with the word."""
     return f" {completion}" if isinstance(prompt, str) else completion
-
-

@@ -61,7 +61,9 @@ class PageQuestions(Component):
 
     models: tuple[LanguageModel, ...] = Field(min_length=1, description="who asks; one is drawn for each question")
     per_category: int = Field(5, ge=1, description="questions of a document and category")
-    categories: tuple[Category, ...] = Field(("text", "table", "figure"), min_length=1, description="what is asked about")
+    categories: tuple[Category, ...] = Field(
+        ("text", "table", "figure"), min_length=1, description="what is asked about"
+    )
     temperature: float = Field(0.7, ge=0, description="of the questions")
     side: int = Field(768, ge=28, description="the most pixels of the longer side of a picture")
     question_prompt: Annotated[str, prompt_setting(*GIVEN)] = Field("pages.question", description="asks for a question")
@@ -101,8 +103,9 @@ def write_questions(settings: PageQuestions, corpus: Corpus, part: Part, context
     while True:
         asked: list[tuple[tuple[str, Category], Target]] = []
         for key, targets in waiting.items():
-            for _ in range(min(settings.per_category - accepted[key], len(targets))):
-                asked.append((key, targets.pop(0)))
+            wanted = settings.per_category - accepted[key]
+            asked += [(key, target) for target in targets[:wanted]]
+            del targets[:wanted]
         if not asked:
             return written
         tasks = [partial(_ask, settings, target, context.seed) for _, target in asked]
