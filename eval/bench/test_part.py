@@ -8,7 +8,7 @@ import gzip
 import json
 from pathlib import Path
 
-from ragkit.tuning.split import part_of
+from ragkit.evaluation.split import part_of
 
 
 def main() -> None:

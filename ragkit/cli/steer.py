@@ -233,8 +233,8 @@ def _samples(
 ) -> tuple[list["Sample"], list["Sample"]]:
     """Return the samples that were asked for, and all of the pool, for fragments of other questions."""
     from ragkit.evaluation.question_sets import QuestionSet
+    from ragkit.evaluation.split import part_of
     from ragkit.evaluation.steering.testbed import read_pool
-    from ragkit.tuning.split import part_of
 
     if part not in (None, "train", "validation", "test"):
         raise InputError(f"--part is train, validation or test, not {part}")

@@ -19,6 +19,7 @@ from ragkit.models.sparse_and_multi_vector import (
     SentenceTransformerSparseEncoder,
 )
 from ragkit.models.transformers_lm import TransformersModel
+from ragkit.models.transformers_vision import TransformersVisionModel
 from ragkit.models.vision import TransformersImageEncoder, TransformersPageEncoder
 from ragkit.models.word_images import WordImageEncoder
 
@@ -43,5 +44,6 @@ __all__ = [
     "TransformersModel",
     "TransformersPageEncoder",
     "TransformersRewardModel",
+    "TransformersVisionModel",
     "WordImageEncoder",
 ]

@@ -1,12 +1,14 @@
 """Stages: one file per method. Importing this package registers them."""
 
 from ragkit.stages.answer import AnswerRead
+from ragkit.stages.answer_multimodal import AnswerMultimodal
 from ragkit.stages.certainty import AnswerCertainty
 from ragkit.stages.claim import RewriteClaim
 from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.colbert import RerankColbert
 from ragkit.stages.compressor import RerankLangChain
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.context_pages import ContextPages
 from ragkit.stages.evidence_select import EvidenceSelect
 from ragkit.stages.extract import AnswerTrajectory
 from ragkit.stages.filter import FilterKnowledge
@@ -39,12 +41,14 @@ __all__ = [
     "AgentReact",
     "AnswerCertainty",
     "AnswerClosedBook",
+    "AnswerMultimodal",
     "AnswerRead",
     "AnswerRecite",
     "AnswerRefute",
     "AnswerTrajectory",
     "ContextCollect",
     "ContextPack",
+    "ContextPages",
     "ContextParents",
     "EvidenceSelect",
     "FilterKnowledge",

@@ -13,9 +13,9 @@ from ragkit.engine.calls import OnProgress
 from ragkit.engine.component import Component
 from ragkit.errors import InputError, did_you_mean
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part
 from ragkit.pipeline import Pipeline
 from ragkit.tuning.rows import Row
-from ragkit.tuning.split import Part
 
 Copies = PositiveInt | dict[str, PositiveInt]
 """How often the questions of each set are trained on: one number, or one by set (once where it is not named)."""

@@ -17,6 +17,7 @@ from ragkit.engine.state import Documents, Passage
 from ragkit.engine.tasks import Task, run_tasks
 from ragkit.errors import InputError
 from ragkit.evaluation.evidence import Evidence, holds_answer
+from ragkit.evaluation.split import Part
 from ragkit.index.build import PASSAGES
 from ragkit.index.fields import SearchField, searched_text
 from ragkit.index.folder import current_build
@@ -29,7 +30,6 @@ from ragkit.tuning.builders.self_supervised import Kind, free_queries
 from ragkit.tuning.calls import values_of
 from ragkit.tuning.data import BuildContext, Copies, DataBuilder, TuningSet
 from ragkit.tuning.rows import RankingRow, Row
-from ragkit.tuning.split import Part
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.metrics.answers import normalise
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part
 from ragkit.models.base import Prompt
 from ragkit.pipeline import Pipeline
 from ragkit.stages.agents.actions import FINISH, SEARCH, Action
@@ -28,7 +29,6 @@ from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.frugal.evidence import agent_of, candidate_scores, found_units, recall
 from ragkit.tuning.rows import DemoRow, RolloutRow, Row, SftRow
-from ragkit.tuning.split import Part
 
 _COMPLETE = "The evidence is complete."
 

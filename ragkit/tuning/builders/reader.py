@@ -14,13 +14,13 @@ from ragkit.errors import InputError
 from ragkit.evaluation.evidence import Evidence, holds_answer
 from ragkit.evaluation.question_sets import ranking_only
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part
 from ragkit.pipeline import Pipeline
 from ragkit.prompts import render
 from ragkit.stages.answer import AnswerRead, containing
 from ragkit.tuning.builders.stages import stage_with
 from ragkit.tuning.data import BuildContext, Copies, DataBuilder, TuningSet
 from ragkit.tuning.rows import Row, SftRow
-from ragkit.tuning.split import Part
 
 GOLD, MIXED, ABSENT = "gold", "mixed", "absent"
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ragkit.engine.registry import builders
+from ragkit.evaluation.split import Part
 from ragkit.tuning.builders.reader import ABSENT, DrawnRow, ReaderBuilder, reader_of, readings
 from ragkit.tuning.data import BuildContext
 from ragkit.tuning.rows import PromptRow, Row
-from ragkit.tuning.split import Part
 
 
 @builders.register("reader_prompts")
