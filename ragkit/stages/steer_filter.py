@@ -13,7 +13,7 @@ from ragkit.errors import InputError
 from ragkit.models.base import Encoder, LanguageModel
 from ragkit.prompts import prompt_setting, quoted, render
 from ragkit.stages.steering.pruning import OnNothing, kept
-from ragkit.stages.steering.trust import TrustClassifier, trust_features
+from ragkit.stages.steering.trust import TrustClassifier, classifier_file, trust_features
 
 
 @stage("steer.filter", writes=("documents", "vars.judgement"))
@@ -28,7 +28,9 @@ class SteerFilter(Stage):
     """
 
     encoder: Encoder | None = Field(None, description="whose vectors the classifier was fitted on")
-    classifier: str | None = Field(None, description="file of the classifier, from `ragkit steer trust`")
+    classifier: str | None = Field(
+        None, description="file of the classifier, from `ragkit steer trust`; embedded:trust"
+    )
     model: LanguageModel | None = Field(None, description="asked instead, passage by passage")
     prompt: Annotated[str, prompt_setting("question", "text", needs=("question", "text"))] = Field(
         "steer.trust", description="what the language model is asked"
@@ -77,7 +79,7 @@ class SteerFilter(Stage):
 
 def _loaded(name: str) -> TrustClassifier:
     """Return a classifier, read anew when its file has changed."""
-    path = Path(name)
+    path = classifier_file(name)
     return _read(path, path.stat().st_mtime_ns) if path.is_file() else TrustClassifier.load(path)
 
 

@@ -16,6 +16,7 @@ from ragkit.models.scripted import HashEncoder, ScriptedModel
 from ragkit.pipeline import Pipeline
 from ragkit.settings import RunSettings
 from ragkit.stages import AnswerRead, SteerFilter, SteerPrune, SteerRW
+from ragkit.stages.steering import trust
 from ragkit.stages.steering.trust import TrustClassifier, trust_features
 from ragkit.testing import check_stage
 
@@ -150,6 +151,16 @@ def test_the_classifier_learns_is_kept_and_knows_its_encoder(tmp_path):
     file.write_text('{"weights": "many"}')
     with pytest.raises(InputError, match="is no trust classifier"):
         run(SteerFilter(encoder=encoder, classifier=str(file)))
+
+
+def test_classifiers_that_ragkit_ships_have_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(trust, "SHIPPED", tmp_path)
+    (tmp_path / "trust").mkdir()
+    encoder = HashEncoder(dimension=8)
+    TrustClassifier(np.zeros(24), 1.0, encoder.describe(), {}).save(tmp_path / "trust" / "trust.json")
+    assert len(run(SteerFilter(encoder=encoder, classifier="embedded:trust"))["documents"]) == 2
+    with pytest.raises(InputError, match=r"'embedded:thrust', did you mean 'trust'\? \(there are: trust\)"):
+        run(SteerFilter(encoder=encoder, classifier="embedded:thrust"))
 
 
 @pytest.mark.parametrize(

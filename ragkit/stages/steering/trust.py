@@ -9,9 +9,30 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit.errors import InputError
+from ragkit.errors import InputError, did_you_mean
+from ragkit.models.adapters import SHIPPED
+from ragkit.models.embedded import PREFIX
+
+CLASSIFIER = "trust.json"
+"""What the file of a classifier that ragkit ships is called, in a folder of its name."""
 
 Vector = NDArray[np.float32]
+
+
+def classifier_file(name: str) -> Path:
+    """Return the file of a classifier: one that ragkit ships (`embedded:<name>`), or the user's own.
+
+    Raises:
+        InputError: ragkit ships none of this name.
+    """
+    if not name.startswith(PREFIX):
+        return Path(name)
+    shipped = sorted(path.parent.name for path in SHIPPED.glob(f"*/{CLASSIFIER}"))
+    wanted = name.removeprefix(PREFIX)
+    if wanted not in shipped:
+        known = ", ".join(shipped) or "none"
+        raise InputError(f"unknown embedded classifier '{name}'{did_you_mean(wanted, shipped)} (there are: {known})")
+    return SHIPPED / wanted / CLASSIFIER
 
 
 def trust_features(question: Vector, text: Vector) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from ragkit.evaluation.steering.mixture import (
 )
 from ragkit.evaluation.steering.testbed import pool_of
 from ragkit.prompts import render
+from ragkit.stages.steering.asking import verdict_prompt
 
 TWENTY = MixtureSettings(fragments=20)
 
@@ -70,6 +71,17 @@ def test_the_prompt_numbers_all_and_tells_nothing_of_the_labels(tags):
         assert word not in turn["content"].casefold()
     for passage in mixture.passages():
         assert {"bad", "kind", "type"}.isdisjoint(passage.metadata)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_prompt_of_trained_judges_numbers_each_text_before_and_after_it(answers):
+    mixture = make_mixture(sample(), 3, MixtureSettings(fragments=9))
+    _, turn = verdict_prompt(
+        "steer.verdict.tuned", "Q?", mixture.passages(), form="text", abstain="no", sources=False, answers=answers
+    )
+    lines = [line for line in turn["content"].splitlines() if line[:1].isdigit()]
+    assert lines == [f"{n}. {text} [{n}]" for n, text in enumerate(texts(mixture), 1)]
+    assert turn["content"].startswith("Question: Q?\n") and turn["content"].endswith("Question: Q?")
 
 
 def test_sources_tell_the_truth_or_lie():
