@@ -1,6 +1,7 @@
 """Mixtures: their arithmetic, their order, their sources and the counter-controls."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from steering_samples import sample, shipped
@@ -117,6 +118,12 @@ def test_counter_controls():
     good = max(len(long.fragments[number - 1].text.split()) for number in long.good)
     assert all(len(long.fragments[number - 1].text.split()) >= good for number in long.bad)
     assert all(long.fragments[number - 1].text.startswith(sample().bad) for number in long.bad)
+    strangers = [replace(other, clean=("so is it", "far from here there is another")) for other in others[1:]]
+    settings = plain.model_copy(update={"controls": Controls(direct=True, balanced=True)})
+    balanced = [fragment for fragment in make_mixture(sample(), 2, settings, strangers).fragments if fragment.bad]
+    lengths = {len(text.split()) for text in (sample().gold, *sample().clean)}
+    assert all(fragment.text.startswith(sample().bad) for fragment in balanced)
+    assert all(min(abs(len(fragment.text.split()) - length) for length in lengths) <= 1 for fragment in balanced)
     beside = [fragment.text for fragment in with_controls(beside=True).fragments if fragment.bad]
     assert sum(text in sample().bad for text in beside) == 2
     with pytest.raises(InputError, match=r"controls\.long"):
