@@ -20,9 +20,9 @@ from ragkit.stages.steering.trust import TrustClassifier, classifier_file, trust
 class SteerFilter(Stage):
     """Drop each passage that a trust classifier, or a language model asked yes or no, would not rely on.
 
-    The classifier is a logistic regression on an encoder's vectors of question and passage; `ragkit steer trust` fits
-    one and measures it. The language model is asked about one passage at a time, by the probabilities of "yes" and
-    "no". Place it before `context.pack`.
+    The classifier is a logistic regression on an encoder's vectors of question, passage and the passage's sentence that
+    is nearest to the question; `ragkit steer trust` fits one and measures it. The language model is asked about one
+    passage at a time, by the probabilities of "yes" and "no". Place it before `context.pack`.
 
     Source: the baseline "context filtering" of arXiv 2509.04500, there a fine-tuned model and rules.
     """
@@ -73,8 +73,7 @@ class SteerFilter(Stage):
             raise InputError(
                 f"{self.classifier}: was fitted on vectors of {classifier.encoder}, not of {self.encoder.describe()}"
             )
-        vectors = await asyncio.gather(self.encoder.embed(question, "passage"), self.encoder.embed(text, "passage"))
-        return classifier.probability(trust_features(*vectors))
+        return classifier.probability(await trust_features(self.encoder, question, text))
 
 
 def _loaded(name: str) -> TrustClassifier:
