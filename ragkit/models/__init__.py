@@ -1,5 +1,6 @@
 """Models of all kinds. Importing this registers the providers and loads no model library."""
 
+from ragkit.models.classifier import ClassifierModel
 from ragkit.models.evidence import EvidenceModel
 from ragkit.models.langchain_compressors import LangChainCompressor
 from ragkit.models.langchain_embeddings import LangChainEncoder
@@ -18,10 +19,12 @@ from ragkit.models.sparse_and_multi_vector import (
     SentenceTransformerSparseEncoder,
 )
 from ragkit.models.transformers_lm import TransformersModel
+from ragkit.models.transformers_vision import TransformersVisionModel
 from ragkit.models.vision import TransformersImageEncoder, TransformersPageEncoder
 from ragkit.models.word_images import WordImageEncoder
 
 __all__ = [
+    "ClassifierModel",
     "CrossEncoderEntailment",
     "CrossEncoderReranker",
     "EvidenceModel",
@@ -41,5 +44,6 @@ __all__ = [
     "TransformersModel",
     "TransformersPageEncoder",
     "TransformersRewardModel",
+    "TransformersVisionModel",
     "WordImageEncoder",
 ]
