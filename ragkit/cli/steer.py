@@ -53,8 +53,8 @@ class _Asked:
     def samples(self, *, with_bad: bool = True) -> tuple[list["Sample"], list["Sample"]]:
         """Return the samples that were asked for, and all of the pool, for fragments of other questions."""
         from ragkit.evaluation.question_sets import QuestionSet
+        from ragkit.evaluation.split import part_of
         from ragkit.evaluation.steering.testbed import read_pool
-        from ragkit.tuning.split import part_of
 
         pool, part = self.pool, self.part
         if part not in (None, "train", "validation", "test"):

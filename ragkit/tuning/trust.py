@@ -13,12 +13,12 @@ from ragkit.engine.calls import OnProgress
 from ragkit.engine.tasks import run_tasks
 from ragkit.errors import InputError, RagkitError
 from ragkit.evaluation.metrics.answers import harmonic, normalise
+from ragkit.evaluation.split import part_of
 from ragkit.evaluation.statistics import CONFIDENCE, bootstrap_statistic
 from ragkit.evaluation.steering.mixture import MixtureSettings, make_mixture
 from ragkit.evaluation.steering.testbed import Sample
 from ragkit.models.base import Encoder
 from ragkit.stages.steering.trust import TrustClassifier, trust_features
-from ragkit.tuning.split import part_of
 
 Floats = NDArray[np.float64]
 
