@@ -28,9 +28,10 @@ from ragkit.tuning.objectives.evidence import roc_auc
 from ragkit.tuning.split import in_part
 
 SETS = ("hotpotqa", "musique", "2wikimultihopqa", "nq_open")
-PIPELINES = ("pipelines/erm4/evidence.yaml", "pipelines/erm4/labels.yaml")
+PIPELINES = ("pipelines/erm4/evidence.yaml",)
 MINILM = "embedded:all-minilm-l6-v2"
 DRAWS = 2000
+LIMIT = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="change of the pipeline, models.filter.adapter=DIR")
     parser.add_argument("--sets", nargs="*", default=SETS)
     parser.add_argument("--k", type=int, default=30, help="passages that are found for a question")
-    parser.add_argument("--limit", type=int, default=None, help="test questions of each set")
+    parser.add_argument("--limit", type=int, default=LIMIT, help="test questions of each set")
     arguments = parser.parse_args()
     numbers = {
         Path(file).stem: {name: measure_set(file, name, arguments) for name in arguments.sets}
@@ -140,8 +141,8 @@ def main() -> None:
                     Target(f"{label}, {name}: other passages dropped", given["dropped"]["value"], 0.5),
                 ]
     print(table(rows))
-    settings = {"pipelines": list(arguments.pipelines), "k": arguments.k, "part": "test"}
-    full = arguments.limit is None and tuple(arguments.sets) == SETS
+    settings = {"pipelines": list(arguments.pipelines), "k": arguments.k, "part": "test", "limit": arguments.limit}
+    full = arguments.limit == LIMIT and tuple(arguments.sets) == SETS
     write_result("filters", settings, numbers, targets, full=full)
 
 
