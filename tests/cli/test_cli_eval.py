@@ -8,6 +8,8 @@ import time
 import pytest
 from cli_farm import QUESTIONS, start
 
+from ragkit.tuning.split import part_of
+
 
 def table(folder):
     return json.loads((folder / "eval.json").read_text())
@@ -222,6 +224,17 @@ def suite(farm):
     (ranked / "queries.dev.jsonl").write_text('{"id": "1", "question": "wheat"}\n')
     (ranked / "qrels.dev.tsv").write_text("1\ta\t2\n1\tb\t1\n")
     return farm
+
+
+def test_a_suite_may_be_about_the_questions_that_no_tuning_sees(suite, ragkit):
+    (suite / "suite.yaml").write_text("part: test\n" + SUITE.replace("oracles: [retrieve]\n", ""))
+    lines = "".join(f'{{"id": "{n}", "question": "wheat {n}"}}\n' for n in range(40))
+    (suite / "ranked" / "queries.dev.jsonl").write_text(lines)
+    (suite / "ranked" / "qrels.dev.tsv").write_text("".join(f"{n}\ta\t1\n" for n in range(40)))
+    result = ragkit("eval", "suite.yaml", "--data", "data", "--only", "ranked", "--out", "out")
+    assert result.code == 0, result.err
+    asked = [json.loads(line)["id"] for line in next((suite / "out").rglob("questions.jsonl")).read_text().splitlines()]
+    assert asked == [str(n) for n in range(40) if part_of(str(n)) == "test"] and asked
 
 
 def test_a_suite_runs_every_pipeline_on_every_set(suite, ragkit):
