@@ -30,6 +30,7 @@ from ragkit.engine.cache import project_cache
 from ragkit.engine.tasks import Task, run_tasks
 from ragkit.evaluation.experiment import Experiment, run_experiment
 from ragkit.evaluation.question_sets import QuestionSet, pipeline_over, set_folder, set_questions
+from ragkit.evaluation.split import Part, in_part
 from ragkit.models import ClassifierModel, SentenceTransformerEncoder
 from ragkit.models.base import ENTAILMENT
 from ragkit.stages import RetrieveDense, RetrieveSparse, RetrieveTwoStage
@@ -39,7 +40,6 @@ from ragkit.tuning.data import BuildContext
 from ragkit.tuning.recipe import load_recipe
 from ragkit.tuning.rows import LabelRow
 from ragkit.tuning.sets import openers
-from ragkit.tuning.split import Part, in_part
 
 PIPELINE = "pipelines/rarg_two_stage.yaml"
 SETS = ("healthver", "covidfact", "scifact")
