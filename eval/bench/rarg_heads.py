@@ -23,11 +23,11 @@ from rarg_common import DEMO, MINILM, classifier
 from sklearn.linear_model import LogisticRegression
 
 from ragkit.engine.calls import LocalResource, Reply, Request
+from ragkit.evaluation.split import part_of
 from ragkit.models.base import ENTAILMENT, EntailmentModel, TextClassifier
 from ragkit.models.devices import resolve_dtype
 from ragkit.models.embedded import locate
 from ragkit.stages.refuting.response import words
-from ragkit.tuning.split import part_of
 
 Pair = tuple[str, str, int]
 """Premise, hypothesis, and the position of the label among `ENTAILMENT`."""

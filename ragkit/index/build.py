@@ -21,11 +21,13 @@ from ragkit.documents import Chunking, IngestReport, PdfSettings, SourceFile, Un
 from ragkit.documents.document import counted
 from ragkit.documents.ingest import Ingested, IngestSettings, ingest_files, ingest_loader
 from ragkit.documents.loaders import DocumentLoader
+from ragkit.documents.page_settings import PageFolders, PageSettings
 from ragkit.engine.calls import OnProgress
 from ragkit.errors import InputError
-from ragkit.index.fields import SearchedTexts
-from ragkit.index.folder import CURRENT, WORK, check_folder, current_build, hash_files, locked, publish
+from ragkit.index.folder import CURRENT, PAGES, WORK, check_folder, current_build, hash_files, locked, publish
+from ragkit.index.folder import PASSAGES as PASSAGES
 from ragkit.index.manifest import IndexSettings, Manifest, differences
+from ragkit.index.page_folders import drop_pages
 from ragkit.index.part import Growth, PartSettings
 from ragkit.index.parts import PARTS
 from ragkit.index.store import PassageStore
@@ -33,7 +35,7 @@ from ragkit.index.store_writer import StoreWriter, pack
 
 _LOG = logging.getLogger(__name__)
 
-MANIFEST, INGEST, PASSAGES, FACTS = "manifest.json", "ingest.json", "passages.sqlite", "part.json"
+MANIFEST, INGEST, FACTS = "manifest.json", "ingest.json", "part.json"
 
 MOST_HOLES = 0.3
 """The share of positions without a passage from which on an index is written anew, without them."""
@@ -90,6 +92,7 @@ class Plan:
         ingest: what reading may cost.
         parts: the settings of the parts, by name.
         settings: what the manifest keeps.
+        pages: how the pages of PDFs are kept, if they are.
     """
 
     folder: Path
@@ -101,6 +104,7 @@ class Plan:
     ingest: IngestSettings
     parts: Mapping[str, PartSettings]
     settings: IndexSettings
+    pages: PageSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +248,7 @@ class _Reading:
             lambda file: self._on_progress("read", next(done), len(files)),
             settings=plan.ingest,
             hashes=self._hashes,
+            pages=PageFolders(plan.folder / PAGES, plan.pages) if plan.pages else None,
         )
         for name, loader in plan.loaders.items():
             if name in wanted:
@@ -271,7 +276,9 @@ def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, 
             raise InputError(f"the documents hold no text to index\n{ingest}")
         build = _place(plan, base, store, work)
         facts = {
-            name: _Part(name, settings, base, kept, store).build(build, work / f"{name}.work", on_progress)
+            name: _Part(name, settings, base, kept, store, plan.folder / PAGES).build(
+                build, work / f"{name}.work", on_progress
+            )
             for name, settings in plan.parts.items()
         }
         manifest = Manifest(
@@ -288,6 +295,7 @@ def _build(plan: Plan, base: Base | None, hashes: dict[str, str], write: Write, 
     (build / INGEST).write_text(json.dumps(asdict(ingest)), encoding="utf-8")
     manifest.save(build / MANIFEST)
     publish(plan.folder, build, manifest)
+    drop_pages(plan.folder)
 
 
 def _pack(work: Path) -> NDArray[np.int64] | None:
@@ -324,6 +332,7 @@ class _Part:
     base: Base | None
     kept: NDArray[np.int64] | None
     store: PassageStore
+    pages: Path
 
     def build(self, place: Path, work: Path, on_progress: OnProgress) -> dict[str, Any]:
         """Build the part unless a killed build has finished it; return its facts.
@@ -360,12 +369,13 @@ class _Part:
         start = covered if kept is None else len(kept)
         total = len(self.store) - start
         growth = Growth(
-            texts=SearchedTexts(self.store, self.settings.fields),
+            texts=self.settings.texts(self.store),
             work=work,
             previous=earlier,
             start=start,
             deleted=self.store.holes(),
             kept=kept,
+            pages=self.pages,
             on_done=lambda done: on_progress(self.name, min(done, total), total),
         )
         if total:

@@ -1,12 +1,14 @@
 """Stages: one file per method. Importing this package registers them."""
 
 from ragkit.stages.answer import AnswerRead
+from ragkit.stages.answer_multimodal import AnswerMultimodal
 from ragkit.stages.certainty import AnswerCertainty
 from ragkit.stages.claim import RewriteClaim
 from ragkit.stages.closed_book import AnswerClosedBook
 from ragkit.stages.colbert import RerankColbert
 from ragkit.stages.compressor import RerankLangChain
 from ragkit.stages.context import ContextPack, ContextParents
+from ragkit.stages.context_pages import ContextPages
 from ragkit.stages.evidence_select import EvidenceSelect
 from ragkit.stages.extract import AnswerTrajectory
 from ragkit.stages.filter import FilterKnowledge
@@ -15,6 +17,7 @@ from ragkit.stages.interleaved import ContextCollect, ReasonSentence, RewriteWit
 from ragkit.stages.listwise import RerankListwise
 from ragkit.stages.memory import MemoryRecall, MemoryStore, MemoryTrigger
 from ragkit.stages.mmr import RerankMMR
+from ragkit.stages.pages import RetrievePages
 from ragkit.stages.react import AgentReact
 from ragkit.stages.rebel import RerankRebel
 from ragkit.stages.reciprocal_fusion import RerankReciprocalFusion
@@ -38,12 +41,14 @@ __all__ = [
     "AgentReact",
     "AnswerCertainty",
     "AnswerClosedBook",
+    "AnswerMultimodal",
     "AnswerRead",
     "AnswerRecite",
     "AnswerRefute",
     "AnswerTrajectory",
     "ContextCollect",
     "ContextPack",
+    "ContextPages",
     "ContextParents",
     "EvidenceSelect",
     "FilterKnowledge",
@@ -62,6 +67,7 @@ __all__ = [
     "RetrieveHybrid",
     "RetrieveLearnedSparse",
     "RetrieveMultiVector",
+    "RetrievePages",
     "RetrieveSparse",
     "RetrieveTwoStage",
     "RewriteClaim",

@@ -11,6 +11,7 @@ from ragkit.tuning.builders.react import ReactDemos, ReactRollouts, ReactRows
 from ragkit.tuning.builders.reader import ReaderBuilder
 from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
 from ragkit.tuning.builders.rebel import RebelRows
+from ragkit.tuning.builders.retrieval_aware import RetrievalAwareBuilder
 from ragkit.tuning.builders.rewriter import RewriterRows
 from ragkit.tuning.builders.stance import StanceRows
 from ragkit.tuning.builders.steering import SteerAlignedRows, SteerAwareRows, SteeredRows
@@ -33,6 +34,7 @@ __all__ = [
     "ReaderBuilder",
     "ReaderPromptsBuilder",
     "RebelRows",
+    "RetrievalAwareBuilder",
     "RewriterRows",
     "StanceRows",
     "SteerAlignedRows",

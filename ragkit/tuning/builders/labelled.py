@@ -7,9 +7,9 @@ from pydantic import Field
 
 from ragkit.engine.registry import builders
 from ragkit.errors import InputError
+from ragkit.evaluation.split import Part
 from ragkit.tuning.data import BuildContext, DataBuilder
 from ragkit.tuning.rows import LabelRow, Row
-from ragkit.tuning.split import Part
 
 
 @builders.register("labelled_texts")

@@ -12,13 +12,13 @@ from ragkit.engine.state import Passage
 from ragkit.errors import InputError
 from ragkit.evaluation.evidence import Evidence
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part
 from ragkit.models.base import ENTAILMENT
 from ragkit.stages.evidence_select import EvidenceSelect
 from ragkit.tuning.builders.passages import draw, retrieval_of, stages_of
 from ragkit.tuning.calls import run_cached, values_of
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.rows import LabelRow, Row
-from ragkit.tuning.split import Part
 
 _SUPPORTS, _NEITHER, _REFUTES = ENTAILMENT
 _SPELLINGS = {

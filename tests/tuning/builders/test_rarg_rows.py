@@ -11,6 +11,7 @@ from ragkit.engine.calls import LocalResource, Reply
 from ragkit.engine.state import Passage
 from ragkit.errors import InputError
 from ragkit.evaluation.question_sets import QuestionSet, pipeline_over, set_questions
+from ragkit.evaluation.split import in_part, part_of
 from ragkit.models.base import LanguageModel
 from ragkit.models.rewards import Reward
 from ragkit.models.scripted import ScriptedModel
@@ -21,7 +22,6 @@ from ragkit.tuning.builders.rarg.replies import NO_REPLY, TWICE, read_replies
 from ragkit.tuning.builders.rarg.replies import Reply as PostReply
 from ragkit.tuning.builders.rarg.responses import cited
 from ragkit.tuning.data import BuildContext, TuningSet
-from ragkit.tuning.split import in_part, part_of
 
 PIPELINE = """
 models: {writer: {provider: scripted, default: "This is not true [1]."}}

@@ -8,9 +8,9 @@ import pytest
 from ragkit import Pipeline
 from ragkit.errors import InputError
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import in_part, part_of
 from ragkit.tuning.builders import LabelledTexts, StanceRows
 from ragkit.tuning.data import BuildContext, TuningSet
-from ragkit.tuning.split import in_part, part_of
 
 LONG = " ".join(f"Sentence {n} tells of masks and of virus number {n}, at some length." for n in range(40))
 PASSAGES = {

@@ -13,6 +13,7 @@ from typing_extensions import override
 from ragkit.engine.registry import builders
 from ragkit.engine.run_folder import replace_file
 from ragkit.errors import InputError
+from ragkit.evaluation.split import Part
 from ragkit.models.base import LanguageModel
 from ragkit.models.rewards import Reward, Rollout
 from ragkit.stages.refuting.drafts import best_of, columns_of_claim, draw, worst_of
@@ -20,7 +21,6 @@ from ragkit.tuning.builders.rarg.claims import Claim, ClaimBuilder, none_found
 from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext
 from ragkit.tuning.rows import PreferenceRow, PromptRow, Row
-from ragkit.tuning.split import Part
 
 TIE, FAILED = "a tie", "failed with "
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import orjson
 
 from ragkit.errors import InputError
-from ragkit.tuning.split import Part, part_of
+from ragkit.evaluation.split import Part, part_of
 
 _POST, _REPLY, _KEY = (
     ("post", "claim", "tweet", "misinformation"),

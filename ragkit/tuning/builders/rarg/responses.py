@@ -12,13 +12,13 @@ from ragkit.engine.registry import builders
 from ragkit.engine.state import Passage
 from ragkit.errors import InputError
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part
 from ragkit.index.local import LocalIndex
 from ragkit.stages.refuting.response import read_response, words
 from ragkit.tuning.builders.rarg.claims import Claim, ClaimBuilder, none_found
 from ragkit.tuning.builders.rarg.replies import Reply, read_replies
 from ragkit.tuning.data import BuildContext, TuningSet
 from ragkit.tuning.rows import Row, SftRow
-from ragkit.tuning.split import Part
 
 _VERDICT = re.compile(
     r"\b(?:false|untrue|incorrect|inaccurate|wrong|misleading|myth|not (?:true|correct|right|accurate))\b",
