@@ -24,7 +24,8 @@ from ragkit.engine.registry import indexes, models
 from ragkit.engine.state import Documents, Hit, Passage
 from ragkit.errors import InputError
 from ragkit.index.base import HYBRID_DEPTH, Index
-from ragkit.index.build import BuildReport, Plan, Write, existing, prepare, update, usable
+from ragkit.index.build import Write, prepare, update
+from ragkit.index.build_report import BuildReport, report_of
 from ragkit.index.changes import adding, deleting
 from ragkit.index.dense import DenseSettings
 from ragkit.index.filters import Filter
@@ -36,6 +37,7 @@ from ragkit.index.multi_vector import MultiVectorSettings
 from ragkit.index.page_vectors import PieceSettings, VisualSettings
 from ragkit.index.part import OnDevice, OpenPart, PartSettings, Selection
 from ragkit.index.parts import PARTS
+from ragkit.index.plan import Plan, usable
 from ragkit.index.settings import FusionSettings
 from ragkit.index.sparse import SparseSettings
 from ragkit.index.store import PassageStore
@@ -167,7 +169,7 @@ class LocalIndex(Index, LocalResource):
             self._built(prepare(self._plan(reload), on_progress))
         else:
             self.manifest()
-            self._built(existing(self.folder))
+            self._built(report_of(self.folder))
 
     def add(self, documents: "Sequence[Document]") -> BuildReport:
         """Add langchain documents, each with an id, to an index without files.

@@ -18,9 +18,8 @@ from ragkit.engine.tasks import Task, run_tasks
 from ragkit.errors import InputError
 from ragkit.evaluation.evidence import Evidence, holds_answer
 from ragkit.evaluation.split import Part
-from ragkit.index.build import PASSAGES
 from ragkit.index.fields import SearchField, searched_text
-from ragkit.index.folder import current_build
+from ragkit.index.folder import PASSAGES, current_build
 from ragkit.index.local import LocalIndex
 from ragkit.index.store import PassageStore
 from ragkit.models.base import Encoder, Reranker

@@ -9,8 +9,7 @@ from ragkit.engine.calls import Resource
 from ragkit.engine.state import Passage
 from ragkit.errors import InputError
 from ragkit.evaluation.split import Part, part_of
-from ragkit.index.build import PASSAGES
-from ragkit.index.folder import current_build
+from ragkit.index.folder import PASSAGES, current_build
 from ragkit.index.local import LocalIndex
 from ragkit.index.store import PassageStore
 
