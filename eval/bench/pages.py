@@ -23,12 +23,12 @@ from ragkit.documents import PdfSettings
 from ragkit.documents.ingest import IngestSettings
 from ragkit.documents.page_settings import PageSettings
 from ragkit.evaluation.questions import Question, read_questions
+from ragkit.evaluation.split import part_of
 from ragkit.evaluation.statistics import bootstrap_interval
 from ragkit.index import DenseSettings, LocalIndex, SparseSettings
 from ragkit.index.page_vectors import PieceSettings, VisualSettings
 from ragkit.models import SentenceTransformerEncoder
 from ragkit.models.word_images import WordImageEncoder
-from ragkit.tuning.split import part_of
 
 KINDS = ("text", "table", "chart", "figure", "layout")
 PLAIN = {"tables": False, "figures": False, "headings": False, "drop_running": False, "ocr": "off"}

@@ -71,7 +71,7 @@ def tune(
         changes = loaded.objective.serving(loaded.settings.model, "", result)
         output.print(f"in a pipeline:\n  {' '.join(f'--set {change}' for change in changes)}", markup=False)
         return 0 if done.gate is None or done.gate.promoted else 1
-    setting = "adapter" if (result / "adapter_config.json").is_file() else "model"
+    setting = tuning.setting_of(loaded)
     shown = "" if done.gate is None else f"; gate: {folder / 'gate.json'}"
     output.print(f"result: {result}, with its card{shown}", soft_wrap=True, markup=False)
     output.print(f"in a pipeline, at the model '{loaded.settings.model}':\n  {setting}: {result}", markup=False)

@@ -1,17 +1,22 @@
 """Read a PDF as pages: what `ragkit.documents.pdf` finds on each, with the tables and figures as objects."""
 
+import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ragkit.documents.chunking.parts import Part, Piece, place, texts
+from ragkit.documents.detector import detected, detector_of
 from ragkit.documents.document import ChunkedDocument, IngestReport, SourceDocument, SourceFile, Unreadable
 from ragkit.documents.document import Page as TextPage
+from ragkit.documents.images import page_image
 from ragkit.documents.page_settings import PageSettings
 from ragkit.documents.pages import Page, PageDocument, PageObject
 from ragkit.documents.pdf.blocks import blocks_of
 from ragkit.documents.pdf.captions import label
 from ragkit.documents.pdf.opening import opened
-from ragkit.documents.pdf.page import PageParts
+from ragkit.documents.pdf.page import FigurePart, PageParts, TablePart
 from ragkit.documents.pdf.pages import page_parts, plain_pages
 from ragkit.documents.pdf.read import outline_of
 from ragkit.documents.pdf.settings import PdfSettings
@@ -62,8 +67,17 @@ def read_pages(
         sections.append(tuple(about.get("section", ())))
         if not text:
             report.no_text(file.id, number)
+    if settings.detector is not None:
+        pages = [_seen(page, file.path, settings.dpi, settings.detector) for page in pages]
     document = PageDocument(file.id, file.path, tuple(pages), title, settings.dpi)
     return PagesRead(document, tuple(sections))
+
+
+def _seen(page: Page, path: Path, dpi: int, detector: str) -> Page:
+    """Return a page with the objects that a detector finds on its picture."""
+    image = need("PIL.Image", "pillow", "a layout detector")
+    picture = image.open(io.BytesIO(page_image(path, page.number, dpi))).convert("RGB")
+    return replace(page, objects=detected(page, detector_of(detector).detect(picture), dpi))
 
 
 def as_passages(read: PagesRead, folder: str) -> ChunkedDocument:
@@ -107,23 +121,31 @@ def _objects(prefix: str, parts: Sequence[Part], found: PageParts | None) -> Ite
     """Return the tables and figures of a page, in reading order, those without a word at the end."""
     if found is None:
         return
-    made = []
-    for table in found.tables:
-        rows = tuple(tuple(_line(cell) for cell in row) for row in table.rows)
-        made.append(("table", table.box, table.whole, _line(table.caption), rows, table.header))
-    made += [("figure", figure.box, figure.whole, _line(figure.caption), (), 0) for figure in found.figures]
-    spans = {(part.block.kind, part.block.box): (number, part) for number, part in enumerate(parts)}
-    placed = []
-    for kind, box, whole, caption, rows, header in made:
-        number, part = spans.get((kind, found.shown(whole)), (len(parts), None))
-        span = (part.start, part.end) if part else (0, 0)
-        placed.append((number, kind, found.shown(box), caption, span, rows, header))
+    made = [(table.whole, _table(table, found)) for table in found.tables]
+    made += [(figure.whole, _figure(figure, found)) for figure in found.figures]
+    places = {(part.block.kind, part.block.box): number for number, part in enumerate(parts)}
+    placed: list[tuple[int, PageObject]] = []
+    for whole, one in made:
+        number = places.get((one.category, found.shown(whole)), len(parts))
+        span = (parts[number].start, parts[number].end) if number < len(parts) else (0, 0)
+        placed.append((number, replace(one, span=span)))
     counts = {"table": 0, "figure": 0}
-    for _, kind, box, caption, span, rows, header in sorted(placed, key=lambda one: one[0]):
-        if min(box[2] - box[0], box[3] - box[1]) >= _LEAST_SIDE:
-            counts[kind] += 1
-            name = f"{prefix}.{kind}{counts[kind]}"
-            yield PageObject(name, kind, box, caption, label(caption), span, rows, header)  # type: ignore[arg-type]
+    for _, one in sorted(placed, key=lambda each: each[0]):
+        x0, y0, x1, y1 = one.box
+        if min(x1 - x0, y1 - y0) >= _LEAST_SIDE:
+            counts[one.category] += 1
+            yield replace(one, id=f"{prefix}.{one.category}{counts[one.category]}")
+
+
+def _table(table: TablePart, page: PageParts) -> PageObject:
+    rows = tuple(tuple(_line(cell) for cell in row) for row in table.rows)
+    caption = _line(table.caption)
+    return PageObject("", "table", page.shown(table.box), caption, label(caption), rows=rows, header=table.header)
+
+
+def _figure(figure: FigurePart, page: PageParts) -> PageObject:
+    caption = _line(figure.caption)
+    return PageObject("", "figure", page.shown(figure.box), caption, label(caption))
 
 
 def _line(text: str) -> str:

@@ -128,10 +128,10 @@ class Page:
         """Return the page that `to_dict` was made from, with pictures if it is known where they are."""
         number = data["number"]
         objects = tuple(
-            PageObject.from_dict(one, pictures and pictures.of(number, one["id"], one["box"]))
+            PageObject.from_dict(one, pictures.of(number, one["id"], one["box"]) if pictures else None)
             for one in data["objects"]
         )
-        return cls(**{**data, "objects": objects, "image": pictures and pictures.of(number)})
+        return cls(**{**data, "objects": objects, "image": pictures.of(number) if pictures else None})
 
     @classmethod
     def of(cls, passage: Passage) -> Self:

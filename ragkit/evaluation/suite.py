@@ -21,12 +21,13 @@ from ragkit.evaluation.experiment import run_experiment
 from ragkit.evaluation.oracle import OracleMisfitError, chosen_steps
 from ragkit.evaluation.question_sets import QuestionSet, pipeline_over, ranking_only, set_folder, set_questions
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part, in_part
 from ragkit.evaluation.table import Row, Table, make_row, with_differences
 from ragkit.evaluation.variants import folder_name, oracle_notes
 from ragkit.pipeline import Pipeline
 from ragkit.settings import MetricName
 
-SECTIONS = ("name", "metrics", "limit", "pipelines", "oracles", "sets")
+SECTIONS = ("name", "metrics", "limit", "part", "pipelines", "oracles", "sets")
 
 
 class SuiteSettings(Component):
@@ -39,6 +40,9 @@ class SuiteSettings(Component):
         (), description="each one a further run with stages replaced: retrieve, retrieve+read"
     )
     limit: int | None = Field(None, ge=1, description="only the first so many questions of each set")
+    part: Part | None = Field(
+        None, description="only this part of each set's questions: recipes train on `train` and never on `test`"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,9 @@ def _pairs(
 ) -> Iterator[_Pair]:
     for name, own in sets.items():
         folder = set_folder(name, own, data)
-        questions = set_questions(name, own, folder)[: limit or own.limit or settings.limit]
+        questions = set_questions(name, own, folder)
+        questions = questions if settings.part is None else in_part(questions, settings.part)
+        questions = questions[: limit or own.limit or settings.limit]
         discover(own.documents, folder)  # says now what is missing
         metrics = own.metrics or settings.metrics
         changes = [f"run.metrics={json.dumps(metrics)}"]

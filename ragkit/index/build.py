@@ -24,7 +24,8 @@ from ragkit.documents.loaders import DocumentLoader
 from ragkit.documents.page_settings import PageFolders, PageSettings
 from ragkit.engine.calls import OnProgress
 from ragkit.errors import InputError
-from ragkit.index.folder import CURRENT, PAGES, PASSAGES, WORK, check_folder, current_build, hash_files, locked, publish
+from ragkit.index.folder import CURRENT, PAGES, WORK, check_folder, current_build, hash_files, locked, publish
+from ragkit.index.folder import PASSAGES as PASSAGES
 from ragkit.index.manifest import IndexSettings, Manifest, differences
 from ragkit.index.page_folders import drop_pages
 from ragkit.index.part import Growth, PartSettings
@@ -247,7 +248,7 @@ class _Reading:
             lambda file: self._on_progress("read", next(done), len(files)),
             settings=plan.ingest,
             hashes=self._hashes,
-            pages=plan.pages and PageFolders(plan.folder / PAGES, plan.pages),
+            pages=PageFolders(plan.folder / PAGES, plan.pages) if plan.pages else None,
         )
         for name, loader in plan.loaders.items():
             if name in wanted:

@@ -83,7 +83,8 @@ def write_vectors(
 
 def _names(precision: Precision) -> dict[str, str]:
     """Return the files of the vectors and the types of what is in them."""
-    return {_COLUMN: precision} | ({_SCALES: "float32"} if precision == "int8" else {})
+    names: dict[str, str] = {_COLUMN: precision}
+    return names | {_SCALES: "float32"} if precision == "int8" else names
 
 
 def packer(precision: Precision) -> Pack:
@@ -130,7 +131,7 @@ def pooled(vectors: Vectors, factor: int) -> Vectors:
     sums = np.zeros((owners.max() + 1, vectors.shape[1]), np.float32)
     np.add.at(sums, owners, vectors)
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    means: Vectors = sums / np.where(lengths > 0, lengths, 1)
+    means: Vectors = (sums / np.where(lengths > 0, lengths, 1)).astype(np.float32)
     return means
 
 

@@ -16,9 +16,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ragkit.documents.chunking.length import estimate_tokens
+from ragkit.documents.chunking.tables import split_table
 from ragkit.documents.chunking.tokens import split
 from ragkit.documents.page_image import PageImage
-from ragkit.documents.pages import Page, Pictures
+from ragkit.documents.pages import Page, PageObject, Pictures
 from ragkit.engine.batching import Outcome, execute_in_batches
 from ragkit.engine.calls import LocalResource, Request
 from ragkit.errors import RagkitError
@@ -53,7 +54,7 @@ class PieceSettings(_PageSettings):
     size: int = Field(200, ge=16, le=100_000, description="The most tokens in a piece of text (estimated).")
 
     def built_with(self) -> dict[str, Any]:
-        return {"encoder": self.encoder.describe(), "size": self.size, "precision": self.precision}
+        return {"encoder": self.encoder.describe(), "size": self.size, "precision": self.precision, "cut": 2}
 
     def searched_with(self) -> dict[str, Any]:
         return {"encoder": self.encoder.fingerprint()}
@@ -114,9 +115,27 @@ def _page(description: str, growth: Growth) -> tuple[Page | None, str]:
 
 
 def pieces_of(page: Page, size: int) -> list[str]:
-    """Return the texts of a page that are searched by themselves: its body cut to size, and each table and figure."""
-    texts = [page.body, *(page.text_of(one) for one in page.objects)]
-    return [piece.text for text in texts for piece in split(text, 0, len(text), size, 0, estimate_tokens)]
+    """Return the texts of a page that are searched by themselves: its body, and each table and figure, cut to size.
+
+    Each piece of a table begins with its caption and head, and a table has one more piece: what it is about, which is
+    its caption and the cells that are no numbers. An encoder of texts loses that among the numbers.
+    """
+    pieces = [piece.text for piece in split(page.body, 0, len(page.body), size, 0, estimate_tokens)]
+    for one in page.objects:
+        text = page.text_of(one)
+        if one.rows:
+            pieces += [piece for _, _, piece in split_table(text, size, estimate_tokens)]
+            about = _about(one)
+            pieces += [piece.text for piece in split(about, 0, len(about), size, 0, estimate_tokens)]
+        else:
+            pieces += [piece.text for piece in split(text, 0, len(text), size, 0, estimate_tokens)]
+    return pieces
+
+
+def _about(table: PageObject) -> str:
+    """Return the caption of a table and its cells with more letters than other signs, each once."""
+    cells = dict.fromkeys(cell for row in table.rows for cell in row if 2 * sum(map(str.isalpha, cell)) > len(cell))
+    return "\n".join(part for part in (table.caption, ", ".join(cells)) if part)
 
 
 def build_pieces(settings: PieceSettings, growth: Growth, folder: Path) -> dict[str, Any]:

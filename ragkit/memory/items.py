@@ -3,13 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from ragkit.engine.state import Passage
 from ragkit.errors import InputError
 from ragkit.index.dense.embedding import Vectors
-from ragkit.index.fields import SearchField, searched_text
+from ragkit.index.fields import searched_text
+
+MemoryField = Literal["query", "title", "section", "text"]
+"""What of a passage queries are compared with; `query` is the one that brought it."""
 
 _PORTS = {"http": "80", "https": "443"}
 
@@ -33,7 +36,7 @@ class Item:
     stored: float = 0.0
 
     @classmethod
-    def of(cls, passage: Passage, fields: Sequence[SearchField]) -> "Item":
+    def of(cls, passage: Passage, fields: Sequence[MemoryField]) -> "Item":
         """Return what is kept of a passage.
 
         Raises:
@@ -107,10 +110,12 @@ def key_of(identifier: str) -> str:
     return urlunsplit((parts.scheme, place, parts.path.rstrip("/"), parts.query, ""))
 
 
-def title_of(passage: Passage, fields: Sequence[SearchField]) -> str:
+def title_of(passage: Passage, fields: Sequence[MemoryField]) -> str:
     """Return what queries are compared with: the fields of a passage, or its text where it has none of them."""
     text = passage.page_content
-    return searched_text(text, passage.metadata, fields) or text
+    brought_by = passage.hits[0].query if "query" in fields and passage.hits else ""
+    named = searched_text(text, passage.metadata, [field for field in fields if field != "query"])
+    return "\n".join(filter(None, (brought_by, named))) or text
 
 
 def _json(passage: Passage) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from ragkit.engine.memory import Memory
 from ragkit.engine.registry import memories
 from ragkit.engine.state import Documents, Hit, Passage
 from ragkit.index.dense.embedding import Vectors, checked, scale
-from ragkit.index.fields import SearchField
-from ragkit.memory.items import Item, Stored, Used
+from ragkit.memory.items import Item, MemoryField, Stored, Used
 from ragkit.memory.store import ItemStore
 from ragkit.memory.writing import Limits
 from ragkit.models.base import Encoder
@@ -53,8 +52,11 @@ class Reservoir(Memory, LocalResource):
 
     encoder: Encoder = Field(description="The model that turns queries and titles into vectors.")
     path: Path | None = Field(None, description="Folder that keeps it; without one every run starts empty.")
-    fields: tuple[SearchField, ...] = Field(
-        ("title",), min_length=1, description="What of a passage queries are compared with; its text if it has none."
+    fields: tuple[MemoryField, ...] = Field(
+        ("title",),
+        min_length=1,
+        description="What of a passage queries are compared with (`query`: the one that brought it); its text if it "
+        "has none.",
     )
     ttl: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="Seconds after which a passage is forgotten."

@@ -27,7 +27,7 @@ from ragkit.memory.vectors import Matches, VectorFiles, VectorView
 from ragkit.memory.writing import Facts, Limits, Writing, marks, parts, read_facts, write_facts
 
 DATABASE = "memory.sqlite"
-FORMAT = 1
+FORMAT = 2
 _SCHEMA = """
 CREATE TABLE items (
     position INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, title TEXT NOT NULL, query TEXT NOT NULL,

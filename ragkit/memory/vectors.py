@@ -21,6 +21,7 @@ from ragkit.memory.sketch import Sketcher, SketchIndex
 TOLERANCE = 1e-6
 """Cosines of float32 vectors are this exact, so a threshold is met from this much below it on."""
 
+_ROUGHLY = 10 * TOLERANCE  # what is not so near the threshold in single precision does not meet it in double
 _DEVIATIONS = 6.0
 _SKETCH_FROM_DIMENSION = 64  # below it the errors of codes are no sum of many terms
 _SCAN_BELOW = 8_192
@@ -113,8 +114,10 @@ class VectorView:
         candidates = self._candidates(query, tau)
         if candidates is None:
             candidates = self._scan(query, tau)
+        rows = self._vectors[candidates]
+        near = rows @ query >= tau - _ROUGHLY
         # Twice the precision, so that the digits do not depend on what else is compared.
-        cosines = self._vectors[candidates].astype(np.float64) @ query.astype(np.float64)
+        candidates, cosines = candidates[near], rows[near].astype(np.float64) @ query.astype(np.float64)
         met = cosines >= tau - TOLERANCE
         order = np.argsort(candidates[met])
         return candidates[met][order], np.round(cosines[met][order], 7)
@@ -129,7 +132,7 @@ class VectorView:
         found = [np.empty(0, np.int64)]
         for start in range(0, len(self), _BLOCK):
             cosines = self._vectors[start : start + _BLOCK] @ query
-            found.append(start + np.flatnonzero(cosines >= tau - 10 * TOLERANCE))
+            found.append(start + np.flatnonzero(cosines >= tau - _ROUGHLY))
         return np.concatenate(found)
 
 

@@ -262,6 +262,7 @@ class SparseEncoder(Resource):
     """Turns texts into vectors that are mostly 0, with a dimension for each term of a vocabulary (learned sparse)."""
 
     category: ClassVar[Category] = "encoder"
+    called: ClassVar[str] = "a learned sparse encoder"
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -281,6 +282,7 @@ class MultiVectorEncoder(Resource):
     """Turns texts into a vector for each token (late interaction)."""
 
     category: ClassVar[Category] = "encoder"
+    called: ClassVar[str] = "a multi-vector encoder"
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -318,6 +320,7 @@ class Compressor(Resource):
     """Orders, drops or shortens the passages that were found for a query."""
 
     category: ClassVar[Category] = "reranker"
+    called: ClassVar[str] = "a document compressor"
 
     @abstractmethod
     async def compress(self, query: str, documents: Documents) -> Documents:
@@ -335,6 +338,16 @@ class EntailmentModel(Resource):
     async def entail(self, premise: str, hypothesis: str) -> Choice:
         """Return which of `ENTAILMENT` holds between a premise and a hypothesis, with log-probabilities."""
         return Choice(**(await self.call("entail", {"premise": premise, "hypothesis": hypothesis})).value)
+
+
+class TextClassifier(Resource):
+    """Says which of its labels a text has."""
+
+    category: ClassVar[Category] = "nli"
+
+    async def classify(self, text: str) -> Choice:
+        """Return the label of a text, with the log-probabilities of all labels."""
+        return Choice(**(await self.call("classify", {"text": text})).value)
 
 
 class Premise(NamedTuple):

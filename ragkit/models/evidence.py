@@ -12,7 +12,7 @@ from ragkit.engine.registry import models
 from ragkit.errors import InputError, RagkitError
 from ragkit.models.base import ENTAILMENT, JointEntailmentModel, Premise
 from ragkit.models.embedded import identify
-from ragkit.models.evidence_features import Candidates, WordWeights
+from ragkit.models.evidence_features import Candidates, WordWeights, whole
 from ragkit.models.evidence_head import EvidenceHead, evidence_folder
 from ragkit.models.sentence_transformers_models import NOT_NUMBERS, SentenceTransformersResource
 
@@ -70,10 +70,9 @@ class EvidenceModel(JointEntailmentModel, SentenceTransformersResource):
 
     def execute(self, op: str, batch: Sequence[Request]) -> list[Reply | Exception]:
         lists = [self.candidates(request.args["hypothesis"], _premises(request)) for request in batch]
-        found = self.features(lists, self._head.words if self._head else WordWeights())
         outcomes: list[Reply | Exception] = []
-        for request, features in zip(batch, found, strict=True):
-            choices = [self._choice(row) for row in self._logprobs(features)]
+        for request, logprobs in zip(batch, self._judge(lists), strict=True):
+            choices = [self._choice(row) for row in logprobs]
             good = all(np.isfinite(list(choice["logprobs"].values())).all() for choice in choices)
             value = choices[0] if op == "entail" else choices
             outcomes.append(Reply(value, prompt_tokens=request.size) if good else RagkitError(NOT_NUMBERS))
@@ -113,13 +112,23 @@ class EvidenceModel(JointEntailmentModel, SentenceTransformersResource):
             )
             known.update(zip(new, vectors.astype(np.float32), strict=True))
 
-    def _logprobs(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        if not len(features):
-            return np.zeros((0, 2))
-        if self._head is not None:
-            return self._head.logprobs(features)
-        likely = np.clip(features[:, 0].astype(np.float64), 1e-6, 1 - 1e-6)
-        return np.log(np.stack([likely, 1 - likely], axis=1))
+    def _judge(self, lists: Sequence[Candidates]) -> list[NDArray[np.float64]]:
+        """Return for each question the log-probabilities of its passages, shape (passages, 2)."""
+        if self._head is None:
+            return self._cosines(lists)
+        found = self.features(lists, self._head.words)
+        return [self._head.logprobs(features) if len(features) else np.zeros((0, 2)) for features in found]
+
+    def _cosines(self, lists: Sequence[Candidates]) -> list[NDArray[np.float64]]:
+        known: dict[str, NDArray[np.float32]] = {}
+        texts = [(candidates.question, [whole(premise) for premise in candidates.premises]) for candidates in lists]
+        self._encode([text for question, passages in texts for text in (question, *passages)], known)
+        found = []
+        for question, passages in texts:
+            cosines = np.array([float(known[passage] @ known[question]) for passage in passages])
+            likely = np.clip(cosines, 1e-6, 1 - 1e-6)
+            found.append(np.log(np.stack([likely, 1 - likely], axis=1)))
+        return found
 
     def _choice(self, logprobs: NDArray[np.float64]) -> dict[str, Any]:
         named = dict(zip(ENTAILMENT[:2], logprobs.tolist(), strict=True))

@@ -16,6 +16,7 @@ _DARK = 110
 _LOWEST, _HIGHEST = 4, 140
 _WIDEST = 600
 _MOST = 2000
+_SOLID = 0.7
 _GAP = 0.13  # of the height of letters, on each side
 
 Grey = NDArray[np.uint8]
@@ -40,15 +41,14 @@ def word_boxes(page: Grey) -> list[WordBox]:
         page: a picture in shades of grey, of 100 to 200 dpi for printed text of usual size.
     """
     ndimage: Any = need("scipy.ndimage", "scipy", "finding words on pictures")
-    # On lines longer than a word there is no letter; the ground around a letter is the lightest (or darkest) near it.
-    ground = ndimage.maximum_filter(page, _REACH)
-    dark = ground.astype(np.int16) - page > _CONTRAST
-    boxes = [WordBox(*box) for box in _words(ndimage, dark & (ground > _DARK))]
-    deep = ndimage.minimum_filter(page, _REACH)
+    # The ground around a letter is the lightest near it or, in an area that is dark on the whole, the darkest.
     shade = ndimage.uniform_filter(page, 4 * _REACH)
-    if (shade < _DARK).any():
-        light = (page.astype(np.int16) - deep > _CONTRAST) & (shade < _DARK)
-        boxes += [WordBox(*box, inverted=True) for box in _words(ndimage, light)]
+    deep = shade < _DARK
+    ground = ndimage.maximum_filter(page, _REACH).astype(np.int16)
+    boxes = [WordBox(*box) for box in _words(ndimage, (ground - page > _CONTRAST) & ~deep)]
+    if deep.any():
+        ground = ndimage.minimum_filter(page, _REACH).astype(np.int16)
+        boxes += [WordBox(*box, inverted=True) for box in _words(ndimage, (page - ground > _CONTRAST) & deep)]
     return sorted(boxes, key=lambda box: (box.y0, box.x0))[:_MOST]
 
 
@@ -67,7 +67,8 @@ def _words(ndimage: Any, ink: NDArray[np.bool_]) -> list[tuple[int, int, int, in
     words = _boxes(ndimage, joined)
     tall, wide = words[:, 3] - words[:, 1], words[:, 2] - words[:, 0]
     kept = words[(tall >= 0.6 * min(usual, 12.0)) & (tall <= _HIGHEST) & (wide >= 0.8 * tall) & (wide <= _WIDEST)]
-    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in kept.tolist()]
+    # What is nearly all ink is a bar or the edge of a dark area.
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in kept.tolist() if ink[y0:y1, x0:x1].mean() < _SOLID]
 
 
 def _boxes(ndimage: Any, mask: NDArray[np.bool_]) -> NDArray[np.int64]:

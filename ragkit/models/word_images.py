@@ -79,8 +79,10 @@ class WordImageEncoder(PageEncoder, LocalWeights):
         grey = picture.convert("L")
         pictures = torch.from_numpy(cut_words(grey, word_boxes(np.asarray(grey))))
         parts = [self._weights.look(part.to(self.resolved_device)).cpu() for part in pictures.split(_AT_ONCE)]
-        vectors: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, self._weights.size))
-        return vectors.astype(np.float32)
+        vectors: NDArray[np.float32] = (
+            torch.cat(parts).numpy() if parts else np.zeros((0, self._weights.size), np.float32)
+        )
+        return vectors
 
     def _folder(self) -> Path:
         folder = (

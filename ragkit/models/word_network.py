@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    WordNetwork = nn.Module
-else:
-    WordNetwork = Any
+WordNetwork = Any
+"""A module of torch with `look`, `spell`, `size` and `heat`: see `network`."""
 
 BUCKETS = 8192
 """Of letters in ones, twos and threes, which are hashed."""

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ragkit.engine.calls import flag, try_search
 from ragkit.engine.stage import Stage, stage
-from ragkit.engine.state import Documents
+from ragkit.engine.state import Documents, Passage
 from ragkit.errors import BudgetExceededError, InputError, ReplyError
 from ragkit.index.base import Index
 from ragkit.models.base import LanguageModel, Prompt
@@ -195,10 +195,11 @@ class AgentReact(Stage):
                 walk.stopped = f"budget: {error.name}"  # the question ends after this stage, with what there is
         return walk
 
-    async def begin(self, question: str) -> Walk:
-        """Make the first search."""
-        walk = Walk(question)
+    async def begin(self, question: str, without: Sequence[Passage] = ()) -> Walk:
+        """Make the first search; it does not find the passages `without`, which later searches do."""
+        walk = Walk(question, seen=dict.fromkeys(map(passage_key, without)))
         await self.act(walk, Action(FIRST_THOUGHT, SEARCH, question))
+        walk.seen = dict.fromkeys(map(passage_key, walk.passages))
         return walk
 
     async def step(self, walk: Walk, draw: int = 0) -> None:

@@ -132,6 +132,20 @@ class EvidenceRow(Row):
     evidence: tuple[bool, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRow(Row):
+    """A text, or a pair of texts, with its label.
+
+    Attributes:
+        text: the text, or the premise.
+        statement: the hypothesis; empty where a text is labelled by itself.
+    """
+
+    text: str
+    statement: str = ""
+    label: str
+
+
 def write_rows(path: Path, rows: Iterable[Row]) -> str:
     """Write rows as JSON Lines, in one step, and return the SHA-256 of the file."""
     text = b"".join(dump_line(asdict(row)) for row in rows)

@@ -127,14 +127,19 @@ def train(
     return trained
 
 
+def setting_of(recipe: Recipe) -> str:
+    """Return which setting of the model takes the result: `adapter`, or `model` if it is a whole model."""
+    stands_beside = recipe.adapter.type != "full" and "adapter" in type(recipe.model).model_fields
+    return "adapter" if stands_beside else "model"
+
+
 def judge(
     recipe: Recipe, prepared: Prepared, folder: Path, data: Path | None, on_progress: OnProgress, on_run: OnRun
 ) -> GateResult:
     """Compare the trained model with its base on the test questions, and decide; see `ragkit.tuning.gate`."""
     name, result = recipe.settings.model, folder / "adapter"
-    stands_beside = recipe.adapter.type != "full" and "adapter" in type(recipe.model).model_fields
-    key = "adapter" if stands_beside else "model"
-    tuned = openers(recipe, data, on_progress, changes=recipe.objective.serving(name, key, result))
+    changes = recipe.objective.serving(name, setting_of(recipe), result)
+    tuned = openers(recipe, data, on_progress, changes=changes)
     baseline = recipe.gate.baseline
     base = openers(recipe, data, on_progress, pipeline=baseline) if baseline else prepared.sets
     verdict = run_gate(

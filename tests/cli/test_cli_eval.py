@@ -8,6 +8,8 @@ import time
 import pytest
 from cli_farm import QUESTIONS, start
 
+from ragkit.evaluation.split import part_of
+
 
 def table(folder):
     return json.loads((folder / "eval.json").read_text())
@@ -266,6 +268,17 @@ def test_only_some_sets(suite, ragkit):
     assert result.code == 0, result.err
     assert {row["group"] for row in table(suite / "out")["rows"]} == {"ranked"}
     assert "there is no set 'rankd'" in ragkit("eval", "suite.yaml", "--only", "rankd").err
+
+
+def test_a_suite_may_keep_to_the_part_that_nothing_was_trained_on(suite, ragkit):
+    cereals = suite / "data" / "cereals"
+    asked = [{"id": str(n), "question": f"wheat {n}?", "answers": ["y"]} for n in range(30)]
+    (cereals / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    (suite / "suite.yaml").write_text(f"part: test\n{SUITE}")
+    assert ragkit("eval", "suite.yaml", "--data", "data", "--only", "cereals", "--out", "out").code == 0
+    kept = {row["id"] for row in asked if part_of(row["id"]) == "test"}
+    lines = (suite / "out" / "cereals" / "farm" / "predictions.jsonl").read_text().splitlines()
+    assert {json.loads(line)["id"] for line in lines} == kept and 0 < len(kept) < 30
 
 
 def test_questions_of_several_files(suite, ragkit):

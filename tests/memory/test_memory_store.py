@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from known_vectors import KnownVectors, at, page
 
-from ragkit.engine.state import Passage
+from ragkit.engine.state import Hit, Passage
 from ragkit.errors import InputError
 from ragkit.memory import Item, Reservoir
 from ragkit.memory import writing as module
@@ -87,6 +87,13 @@ def test_a_passage_without_a_title_is_compared_by_its_text():
     whole = Passage(id="x", page_content="Text.", metadata={"title": "Title", "section": ["One", "Two"]})
     assert title_of(whole, ("title",)) == "Title"
     assert title_of(whole, ("title", "section")) == "Title\nOne\nTwo"
+
+
+def test_a_passage_may_be_known_by_the_query_that_brought_it():
+    found = page("a", "wheat").model_copy(update={"hits": (Hit("spy", "How dry is dry?", 1, 1.0),)})
+    assert Item.of(found, ("query",)).title == "How dry is dry?"
+    assert Item.of(found, ("query", "title")).title == "How dry is dry?\nwheat"
+    assert Item.of(page("a", "wheat"), ("query",)).title == page("a", "wheat").page_content  # nothing brought it
 
 
 def test_an_update_embeds_nothing_and_changes_the_state_only_if_the_content_changes(tmp_path):

@@ -58,7 +58,7 @@ def test_a_search_by_codes_is_widened_until_no_match_can_be_missing(many, monkey
     monkeypatch.setattr(sketch, "_FIRST_FETCH", 2)
     monkeypatch.setattr(VectorView, "_scan", lambda *_: pytest.fail("all vectors were compared"))
     for query in made[::2000]:
-        assert view.match(query, 0.5)[0].tolist() == exhaustive(made, query, 0.5)
+        assert view.match(query, 0.8)[0].tolist() == exhaustive(made, query, 0.8)
 
 
 def test_shards_are_searched_as_one(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from ragkit.evaluation.judges.judging import Judging, quality_figures, run_judge
 from ragkit.evaluation.judges.key_facts import KeyFactJudge
 from ragkit.evaluation.judges.pairwise import PairwiseJudge, prefer
 from ragkit.evaluation.judges.panel import PanelJudge
+from ragkit.evaluation.judges.reward import RewardJudge
 from ragkit.evaluation.judges.rubric import RubricJudge
 from ragkit.evaluation.judges.similarity import SemanticSimilarity
 
@@ -21,6 +22,7 @@ __all__ = [
     "KeyFactJudge",
     "PairwiseJudge",
     "PanelJudge",
+    "RewardJudge",
     "RubricJudge",
     "SemanticSimilarity",
     "prefer",

@@ -38,8 +38,10 @@ class FilteredEngine:
         owners = np.repeat(np.arange(len(chosen)), sizes)
         score = self._reference if self._words else self._variant
         scores, base = score(known, numbers, frequencies.astype(np.float64), owners, len(chosen))
-        scores[np.bincount(owners, np.isin(numbers, known), len(chosen)) == 0] = 0
-        return [(int(chosen[place]), value) for place, value in best(scores, k, base=base)]
+        # rank-bm25 lets a common word of few passages count against them.
+        floor = -np.inf if self._words else 0.0
+        scores[np.bincount(owners, np.isin(numbers, known), len(chosen)) == 0] = floor
+        return [(int(chosen[place]), value) for place, value in best(scores, k, base=base, floor=floor)]
 
     def _variant(
         self,

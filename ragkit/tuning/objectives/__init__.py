@@ -1,6 +1,7 @@
 """Objectives that ragkit brings along; importing this package registers them."""
 
 from ragkit.tuning.objectives.bootstrap import Bootstrap
+from ragkit.tuning.objectives.classifier import ClassifierObjective
 from ragkit.tuning.objectives.evidence import EvidenceObjective
 from ragkit.tuning.objectives.policy import Grpo, Rloo
 from ragkit.tuning.objectives.preference import Dpo, Genarm
@@ -13,6 +14,7 @@ from ragkit.tuning.objectives.vision import SftVision
 
 __all__ = [
     "Bootstrap",
+    "ClassifierObjective",
     "Dpo",
     "EvidenceObjective",
     "Genarm",

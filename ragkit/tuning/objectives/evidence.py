@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ragkit.engine.calls import Category
+from ragkit.engine.calls import Category, OnProgress
 from ragkit.engine.registry import objectives
 from ragkit.errors import InputError
 from ragkit.models.base import Premise
@@ -26,6 +26,9 @@ _FALLS: dict[str, Callable[[float], float]] = {
     "constant": lambda share: 1.0,
 }
 """How the learning rate falls with the share of the steps that is done."""
+
+_AT_ONCE = 128
+"""Questions whose passages are encoded together: many, because the two lists of a question share passages."""
 
 Examples = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Features and labels of the passages of each question."""
@@ -57,11 +60,8 @@ class EvidenceObjective(Objective):
         training, validation = _of_kind(job.rows), _of_kind(job.validation)
         words = WordWeights.of(whole(Premise(*p)) for p in dict.fromkeys(p for row in training for p in row.passages))
         with model.in_use("entail_each"):
-            job.on_progress("features", 0, len(training) + len(validation))
-            examples = _examples(model, training, words)
-            job.on_progress("features", len(training), len(training) + len(validation))
-            watched = _examples(model, validation, words)
-            job.on_progress("features", len(training) + len(validation), len(training) + len(validation))
+            every_example = _examples(model, [*training, *validation], words, job.on_progress)
+            examples, watched = every_example[: len(training)], every_example[len(training) :]
         every = np.concatenate([features for features, _ in examples])
         mean, scale = every.mean(axis=0), every.std(axis=0) + 1e-6
         scaled = [((features - mean) / scale, labels) for features, labels in examples]
@@ -117,10 +117,18 @@ def _of_kind(rows: Sequence[Row]) -> list[EvidenceRow]:
     return [row for row in rows if isinstance(row, EvidenceRow) and row.passages]
 
 
-def _examples(model: EvidenceModel, rows: Sequence[EvidenceRow], words: WordWeights) -> Examples:
-    lists = [model.candidates(row.question, [Premise(*passage) for passage in row.passages]) for row in rows]
-    labels = [np.array(row.evidence, dtype=np.float32) for row in rows]
-    return list(zip(model.features(lists, words), labels, strict=True))
+def _examples(
+    model: EvidenceModel, rows: Sequence[EvidenceRow], words: WordWeights, on_progress: OnProgress
+) -> Examples:
+    examples: Examples = []
+    for start in range(0, len(rows), _AT_ONCE):
+        on_progress("features", start, len(rows))
+        part = rows[start : start + _AT_ONCE]
+        lists = [model.candidates(row.question, [Premise(*passage) for passage in row.passages]) for row in part]
+        labels = [np.array(row.evidence, dtype=np.float32) for row in part]
+        examples += zip(model.features(lists, words), labels, strict=True)
+    on_progress("features", len(rows), len(rows))
+    return examples
 
 
 def _layer(networks: int, inputs: int, outputs: int, generator: Any) -> tuple[Any, Any]:

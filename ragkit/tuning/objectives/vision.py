@@ -21,7 +21,7 @@ _IGNORED = -100
 _OF_TOKENS = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids", "labels")
 """Inputs with a value for each token; all others are of pictures."""
 _BY_ROW = ("pixel_values", "pixel_attention_mask")
-"""Inputs of pictures in the rows that they belong to, for models that do not have the patches of all one after the other."""
+"""Inputs of pictures row by row, for models that do not have the patches of all pictures one after the other."""
 _PICTURE = 500
 """Tokens that a picture counts for when rows of like length are put together."""
 
@@ -34,8 +34,8 @@ class SftVision(Objective):
     The loss counts the tokens of the completion and the end token. Rows longer than `max_length`, pictures included,
     are left out and counted, never cut.
 
-    Source: Chia et al. 2025, M-LongDoc, arXiv 2411.06176, section 4 (LoRA on Qwen2-VL); pictures stand between the texts
-    here, where the authors' rows have all of them in front.
+    Source: Chia et al. 2025, M-LongDoc, arXiv 2411.06176, section 4 (LoRA on Qwen2-VL); here pictures stand between the
+    texts, where the authors' rows have all of them in front.
     """
 
     rows: ClassVar[type[Row]] = SftRow

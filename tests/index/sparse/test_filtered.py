@@ -11,14 +11,14 @@ from ragkit.index import LocalIndex, SparseSettings
 from ragkit.index.filters import Filter
 from ragkit.index.sparse import Analyser
 
-WORDS = np.array("wheat maize soil water rust silo grain root field rain dry warm yellow The".split())
+WORDS = np.array(["wheat", "maize", "soil", "rust", "silo", "rain", "dry", "yellow", "The", *map(str, range(40))])
 PAPER = {"tokens": "whitespace", "stemmer": None, "stopwords": None, "fold_accents": False, "method": "robertson"}
 
 
 @pytest.fixture
 def texts():
     dice = np.random.default_rng(3)
-    made = {f"a{n}": " ".join(dice.choice(WORDS, dice.integers(3, 30))) for n in range(12)}
+    made = {f"a{n}": " ".join(dice.choice(WORDS, dice.integers(6, 20))) for n in range(12)}
     return made | {f"b{n}": "wheat wheat wheat " * n + "silo" for n in range(1, 9)}
 
 

@@ -11,6 +11,7 @@ from ragkit import Passage, Pipeline
 from ragkit.errors import InputError
 from ragkit.evaluation.evidence import document_of
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import in_part, part_of
 from ragkit.models.base import SLOT
 from ragkit.models.scripted import ScriptedModel
 from ragkit.tuning.builders.retrieval_aware import RetrievalAwareBuilder
@@ -20,7 +21,6 @@ from ragkit.tuning.builders.retrieval_aware.generating import PageQuestions, tar
 from ragkit.tuning.builders.retrieval_aware.mixture import apportion, kinds
 from ragkit.tuning.data import BuildContext, TuningSet
 from ragkit.tuning.rows import write_rows
-from ragkit.tuning.split import in_part, part_of
 
 METALS = ["tin", "zinc", "lead", "gold", "iron", "silver", "copper", "nickel"]
 PIPELINE = """

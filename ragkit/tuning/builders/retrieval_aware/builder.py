@@ -20,6 +20,7 @@ from ragkit.errors import InputError, RagkitError
 from ragkit.evaluation.evidence import document_of
 from ragkit.evaluation.question_sets import ranking_only
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part
 from ragkit.evaluation.variants import folder_name
 from ragkit.models.base import Prompt
 from ragkit.pipeline import Pipeline
@@ -34,7 +35,6 @@ from ragkit.tuning.builders.stages import stage_with
 from ragkit.tuning.calls import run_cached, values_of
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.rows import Row, RowPicture, SeenRow, SftRow
-from ragkit.tuning.split import Part
 
 GOLD, RETRIEVED = "gold", "retrieved"
 

@@ -15,13 +15,13 @@ from ragkit.documents.pages import Page
 from ragkit.engine.component import Component
 from ragkit.engine.state import Passage
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part, part_of
 from ragkit.models.base import SLOT, LanguageModel, slot, without_slots
 from ragkit.prompts import prompt_setting, render
 from ragkit.stages.shown import Capped
 from ragkit.tuning.builders.retrieval_aware.corpus import Corpus, place_of
 from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext
-from ragkit.tuning.split import Part, part_of
 
 Category = Literal["text", "table", "figure"]
 GIVEN = ("category", "context", "target")
