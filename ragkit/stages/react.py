@@ -119,7 +119,8 @@ class AgentReact(Stage):
         "repeated queries one after the other; the model's own line 'Answerable: yes'",
     )
     stopper: LanguageModel | None = Field(
-        None, description="who is asked before each step if the evidence is enough; the model itself may not finish then"
+        None,
+        description="who is asked before each step if the evidence is enough; the model itself may not finish then",
     )
     stop_at: float = Field(0.5, ge=0, le=1, description="the stopper's probability of yes that ends the loop")
     fuse: bool = Field(False, description="fuse the ranking of each query with that of the question")
