@@ -19,13 +19,13 @@ from common import Target, table, write_result
 
 from ragkit.engine.state import Documents
 from ragkit.evaluation.question_sets import QuestionSet, pipeline_over, set_questions
+from ragkit.evaluation.split import in_part
 from ragkit.models import EvidenceModel
 from ragkit.stages import FilterKnowledge
 from ragkit.tuning.builders.passages import Pool, pools_of, stages_of
 from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext, TuningSet
 from ragkit.tuning.objectives.evidence import roc_auc
-from ragkit.tuning.split import in_part
 
 SETS = ("hotpotqa", "musique", "2wikimultihopqa", "nq_open")
 PIPELINES = ("pipelines/erm4/evidence.yaml",)

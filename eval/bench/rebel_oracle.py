@@ -12,10 +12,11 @@ import re
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from common import Target, table, write_result
-from planted import BEST, CRITERIA, HALF_LIFE_YEARS, PUBLISHERS, RELEVANCE, Planted, planted
+from planted import BEST, CRITERIA, HALF_LIFE_YEARS, PUBLISHERS, Planted, planted
 
 from ragkit import Passage, Stage, stage
 from ragkit.engine.cache import CallCache
@@ -25,9 +26,8 @@ from ragkit.evaluation.statistics import bootstrap_interval
 from ragkit.models import ScriptedModel, TransformersModel
 from ragkit.models.base import LanguageModel
 from ragkit.stages import RerankRebel
-from ragkit.tuning.split import part_of
 
-QUERIES, MODEL_QUERIES = 200, 24
+QUERIES, MODEL_QUERIES = 200, 16
 RUBRIC = [
     {
         "name": "recency",
@@ -92,12 +92,14 @@ def oracle(questions: Sequence[Planted]) -> Callable[[str], str]:
             return json.dumps({"criteria": [item | {"weight": 0.5} for item in RUBRIC]})
         if criterion := _CRITERION.search(prompt):
             ((_, grades),) = seen
-            return str(RELEVANCE) if criterion[1] == "relevance" else str(grades[criterion[1]])
+            return str(grades[criterion[1]])
         asked = [name for name in CRITERIA if f"\n{name}, 0 to 5:" in prompt]
         if "Doc: 9, Relevance: 7" in prompt:
-            return "\n".join(f"Doc: {n}, Relevance: {2 * RELEVANCE + 0.5 * sum(g.values())}" for n, g in seen)
+            finals = [(n, 2 * g["relevance"] + 0.5 * sum(g[name] for name in CRITERIA)) for n, g in seen]
+            return "\n".join(f"Doc: {n}, Relevance: {final}" for n, final in finals)
         rows = [
-            {"number": int(n), "relevance": 2 * RELEVANCE, "scores": {name: g[name] for name in asked}} for n, g in seen
+            {"number": int(n), "relevance": 2 * g["relevance"], "scores": {name: g[name] for name in asked}}
+            for n, g in seen
         ]
         return json.dumps({"passages": rows})
 
@@ -112,7 +114,7 @@ def accuracy(
     model: LanguageModel, settings: dict[str, Any], questions: Sequence[Planted], cache: CallCache | None = None
 ) -> dict[str, Any]:
     """Return how many of the intended passages are among the first three, and what it took."""
-    stage = RerankRebel(model=model, k=BEST, show=("publisher", "date"), **settings)
+    stage = RerankRebel(model=model, k=BEST, show=("publisher", "date"), passage_tokens=None, **settings)
     asked = [Asked(str(n), each.question, {"candidates": each.passages}) for n, each in enumerate(questions)]
     done = run_questions([as_node(Candidates()), as_node(stage)], asked, cache=cache)
     assert all(prediction.error is None for prediction in done), next(p.error for p in done if p.error)
@@ -148,7 +150,7 @@ def main() -> None:
     args = parser.parse_args()
     cache = CallCache(args.cache) if args.cache else None
     questions = planted(args.queries, args.data)
-    held_out = [each for each in questions if part_of(each.id) == "test"][: args.model_queries]  # never trained on
+    asked = Random(7).sample(questions, min(args.model_queries, len(questions)))  # no recipe trains on the field guide
     numbers: dict[str, Any] = {}
     for name, settings in ORACLE.items():
         numbers[f"oracle: {name}"] = accuracy(ScriptedModel(reply=oracle(questions)), settings, questions)
@@ -157,7 +159,7 @@ def main() -> None:
     for kind, adapter in models.items() if args.model_queries else ():
         model = TransformersModel(model="embedded:smollm2-135m-instruct", adapter=adapter)
         for name, settings in MODEL.items():
-            numbers[f"{kind}: {name}"] = accuracy(model, settings, held_out, cache)
+            numbers[f"{kind}: {name}"] = accuracy(model, settings, asked, cache)
             print(name, numbers[f"{kind}: {name}"], flush=True)
     rows = [("scorer", "n", "all three", "found", "calls", "tokens", "seconds", "flagged")]
     for name, figures in numbers.items():
@@ -170,7 +172,7 @@ def main() -> None:
         "model_queries": args.model_queries,
         "chance": {"all three": 1 / 120, "found": 0.3},
     }
-    full = args.queries == QUERIES and args.model_queries == MODEL_QUERIES and args.data is None
+    full = args.queries == QUERIES and args.model_queries in (0, MODEL_QUERIES) and args.data is None
     write_result("rebel_oracle", settings, numbers, [Target("oracle: all three on top", worst, 1.0)], full=full)
 
 

@@ -2,15 +2,18 @@
 
 Batches: a scripted model takes at most 64 prompts at once, and each reranker that asks a language model sends its calls
 through the engine; `fill` is the mean share of 64 over all batches, the last ones of each queue included, and the time
-is that of the run per question, in which the model itself takes next to none. Turns: the embedded language model scores
-the same candidates in one turn and in two; the figures are seconds of computing per question.
+is that of the run per question, in which the model itself takes next to none. Cache: the same questions with other
+candidates, which should need no turn 1 again. Turns: the embedded language model scores the same candidates in one turn
+and in two; the figures are seconds of computing per question.
 """
 
 import argparse
 import json
 import re
 import statistics
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 from common import Target, table, write_result
@@ -18,6 +21,7 @@ from rebel_oracle import Candidates
 from texts import passages
 
 from ragkit import Passage
+from ragkit.engine.cache import CallCache
 from ragkit.engine.calls import Reply
 from ragkit.engine.nodes import as_node
 from ragkit.engine.run import Asked, run_questions
@@ -26,7 +30,9 @@ from ragkit.models import ScriptedModel, TransformersModel
 from ragkit.stages import RerankListwise, RerankRebel
 
 QUESTIONS, CANDIDATES, BATCH = 1000, 20, 64
-TURN_QUESTIONS, TURN_CANDIDATES = 8, 10
+CACHED_QUESTIONS = 100
+TURN_1 = "You see only the query"
+TURN_QUESTIONS, TURN_CANDIDATES = 4, 10
 
 _NUMBERED = re.compile(r"^(?:Passage |\[)(\d+)", re.MULTILINE)
 _CRITERION = re.compile(r"^([\w ]+), 0 to 5:", re.MULTILINE)
@@ -34,7 +40,7 @@ _CRITERION = re.compile(r"^([\w ]+), 0 to 5:", re.MULTILINE)
 
 def reply(prompt: str) -> str:
     """Answer any prompt of the rerankers: three criteria, middling scores, or the order turned round."""
-    if "You see only the query" in prompt:
+    if TURN_1 in prompt:
         item = {"high": "very", "low": "not", "weight": 0.5}
         return json.dumps({"criteria": [{"name": n, "definition": n} | item for n in ("exact", "recent", "sober")]})
     numbers = [int(number) for number in _NUMBERED.findall(prompt)]
@@ -63,14 +69,29 @@ def asked(questions: int, candidates: int, texts: list[str]) -> list[Asked]:
     return made
 
 
-def fill(stage: Stage, model: ScriptedModel, questions: list[Asked]) -> dict[str, float]:
+def fill(
+    stage: Stage, model: ScriptedModel, questions: list[Asked], cache: CallCache | None = None
+) -> dict[str, float]:
     """Return how full the batches of a run were, and its seconds per question."""
     start = time.perf_counter()
-    done = run_questions([as_node(Candidates()), as_node(stage)], questions)
+    done = run_questions([as_node(Candidates()), as_node(stage)], questions, cache=cache)
     seconds = time.perf_counter() - start
     assert all(prediction.error is None for prediction in done), next(p.error for p in done if p.error)
     calls, batches = sum(model.batches), len(model.batches)
     return {"calls": calls, "batches": batches, "fill": calls / (batches * BATCH), "seconds": seconds / len(questions)}
+
+
+def cached(stage: Stage, model: ScriptedModel, runs: list[list[Asked]]) -> list[int]:
+    """Return how many calls of turn 1 each of several runs made that share a call cache."""
+    made = []
+    with tempfile.TemporaryDirectory() as folder:
+        cache = CallCache(Path(folder) / "calls.sqlite")
+        for questions in runs:
+            model.prompts.clear()
+            fill(stage, model, questions, cache)
+            made.append(sum(TURN_1 in prompt for prompt in model.prompts))
+        cache.close()
+    return made
 
 
 def turns(questions: list[Asked]) -> dict[str, dict[str, float]]:
@@ -124,12 +145,17 @@ def main() -> None:
         rows.append((name, *cells))
     print(table(rows))
     targets = [Target("batch fill", min(figures["fill"] for figures in numbers.values()), 0.9)]
+    runs = [asked(CACHED_QUESTIONS, CANDIDATES, texts), asked(CACHED_QUESTIONS, CANDIDATES, texts[::-1])]
+    first, again = cached(stages["rebel, two turns"], model, runs)
+    numbers["calls of turn 1"] = {"first": first, "again, other candidates": again}
+    assert first == CACHED_QUESTIONS
+    targets.append(Target("calls of turn 1 that was known", float(again), 1, "below"))
     two_to_one = None
     if args.turn_questions:
         numbers["turns"] = turns(asked(args.turn_questions, TURN_CANDIDATES, texts))
         two_to_one = numbers["turns"]["two_turn"]["seconds"] / numbers["turns"]["one_turn"]["seconds"]
     targets.append(Target("two turns to one, seconds of the model", two_to_one, 2.5, "below"))
-    full = args.questions == QUESTIONS and args.turn_questions == TURN_QUESTIONS
+    full = args.questions == QUESTIONS and args.turn_questions in (0, TURN_QUESTIONS)
     write_result(
         "rerank", {"questions": args.questions, "candidates": CANDIDATES, "batch": BATCH}, numbers, targets, full=full
     )

@@ -21,11 +21,11 @@ from ragkit import Pipeline
 from ragkit.evaluation.experiment import Experiment, run_experiment
 from ragkit.evaluation.question_sets import QuestionSet, pipeline_over, set_folder, set_questions
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import in_part
 from ragkit.models.adapters import adapter_folder
 from ragkit.stages import RerankCrossEncoder, RetrieveDense, RetrieveHybrid
 from ragkit.tuning.changes import changes
 from ragkit.tuning.recipe import load_recipe
-from ragkit.tuning.split import in_part
 
 METRICS = ("recall@5", "ndcg@10")
 DEPTH = 20

@@ -4,6 +4,9 @@ import shlex
 import sys
 from pathlib import Path
 
+BEFORE = "No question was asked yet; what was read and embedded is kept. To go on, give the same command again."
+"""What a command says that was stopped while it prepared its documents."""
+
 
 def to_go_on(folder: Path) -> str:
     """Return the present command with `--out` naming the folder."""

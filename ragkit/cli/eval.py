@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ragkit.cli.again import to_go_on
+from ragkit.cli.again import BEFORE, to_go_on
 from ragkit.cli.console import ProgressBars, errors, output
 from ragkit.cli.tables import show_funnel, show_groups, show_runs
 from ragkit.errors import InputError
@@ -68,8 +68,8 @@ def evaluate(
                 plan = Plan(target, overrides, questions, limit, oracle, ablate, sweep, select, validation)
                 table = evaluate(plan, folder, on_progress=bars, on_variant=announce)
     except KeyboardInterrupt:
-        if folder.exists():
-            errors.print(f"\nStopped. Everything answered so far is kept. To go on:\n  {to_go_on(folder)}")
+        kept = f"Everything answered so far is kept. To go on:\n  {to_go_on(folder)}" if folder.exists() else BEFORE
+        errors.print(f"\nStopped. {kept}", markup=False)
         raise
     _write(table, folder)
     if suite:

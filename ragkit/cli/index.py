@@ -55,11 +55,13 @@ def build(
 @app.command()
 def info(pipeline: Path = _PIPELINE, overrides: list[str] = _SET) -> int:
     """Show what the index holds, how it was made, and whether these settings can use it."""
-    from ragkit.index.build import INGEST, MANIFEST, PASSAGES, existing
+    from ragkit.index.build_report import INGEST, report_of
+    from ragkit.index.folder import PASSAGES
     from ragkit.index.manifest import Manifest, differences
+    from ragkit.index.plan import MANIFEST
 
     index = _local(pipeline, overrides)
-    report = existing(index.folder)
+    report = report_of(index.folder)
     manifest = Manifest.load(report.folder / MANIFEST)
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ragkit.cli.again import to_go_on
+from ragkit.cli.again import BEFORE, to_go_on
 from ragkit.cli.console import ProgressBars, counted, errors, output, shorten
 from ragkit.cli.tables import show_funnel
 
@@ -34,8 +34,8 @@ def run(
             with ProgressBars() as bars:
                 experiment = loaded.run(questions, out=out, limit=limit, on_progress=bars, on_folder=folder.append)
         except KeyboardInterrupt:
-            if folder:
-                errors.print(f"\nStopped. Everything answered so far is kept. To go on:\n  {to_go_on(folder[0])}")
+            kept = f"Everything answered so far is kept. To go on:\n  {to_go_on(folder[0])}" if folder else BEFORE
+            errors.print(f"\nStopped. {kept}", markup=False)
             raise
     _show(experiment, loaded.name, time.perf_counter() - start)
     return 1 if experiment.failures else 0

@@ -11,11 +11,11 @@ from ragkit.cli.console import counted, errors, output
 from ragkit.cli.training import duration
 
 if TYPE_CHECKING:
+    from ragkit.evaluation.split import Part
     from ragkit.models.base import Prompt
     from ragkit.tuning.recipe import Recipe
     from ragkit.tuning.rows import Row
     from ragkit.tuning.run import Prepared
-    from ragkit.tuning.split import Part
     from ragkit.tuning.timing import Timing
 
 _EXAMPLES, _LONGEST = 3, 2000

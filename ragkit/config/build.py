@@ -48,12 +48,22 @@ class Builder:
         self.complain(path, f"must be a mapping of keys to values, not {show(data)}", where)
         return None
 
-    def unknown_keys(self, data: Mapping[str, Any], known: Sequence[str], path: Path, where: str) -> set[str]:
-        """Complain about every key that is not known; return the known keys that were probably meant."""
+    def unknown_keys(
+        self, data: Mapping[str, Any], known: Sequence[str], path: Path, where: str, missing: Sequence[str] = ()
+    ) -> set[str]:
+        """Complain about every key that is not known; return the known keys that were probably meant.
+
+        Args:
+            data: the mapping with the keys.
+            known: the keys that may stand there.
+            path: where the mapping stands.
+            where: what the messages call it.
+            missing: the known keys that have to be there and are not, which are meant first.
+        """
         meant: set[str] = set()
         for key in data:
             if key not in known:
-                hint = did_you_mean(key, known)
+                hint = did_you_mean(key, missing) or did_you_mean(key, known)
                 valid = f" (valid keys: {', '.join(known)})" if known else "; it takes no settings"
                 self.complain((*path, key), f"unknown key '{key}'{hint}{valid}", where, at_key=True)
                 meant.update(name for name in known if hint.endswith(f"'{name}'?"))
@@ -78,7 +88,8 @@ class Builder:
         fields = {field.alias or name: field for name, field in cls.model_fields.items() if not field.exclude}
         built = {cls.model_fields[name].alias or name: value for name, value in ready.items()}
         before = len(self.problems)
-        failed = self.unknown_keys(values, [*besides, *fields], path, where)
+        missing = [key for key, field in fields.items() if field.is_required() and key not in {*values, *built}]
+        failed = self.unknown_keys(values, [*besides, *fields], path, where, missing)
         for key, field in fields.items():
             if key in values and key not in built:
                 known = len(self.problems)
@@ -142,7 +153,7 @@ class Builder:
         if not isinstance(name, str):
             self.complain(path, f"must be the name of a model declared under 'models', not {show(name)}", where)
             return None
-        needed = NAMES[kind.category]
+        needed = _called(kind)
         fitting = sorted(known for known in self.declared if self._may_be(kind, known))
         if name not in self.declared and self.readable:
             hint = did_you_mean(name, fitting)
@@ -150,7 +161,7 @@ class Builder:
             return None
         resource = self.resources.get(name)
         if resource is not None and not isinstance(resource, kind):
-            found = NAMES[resource.category]
+            found = _called(type(resource))
             self.complain(path, f"'{name}' is {found}, but {needed} is needed ({_choices(needed, fitting)})", where)
             return None
         return resource
@@ -167,6 +178,11 @@ class Builder:
         else:
             message = explain(error["type"], error["input"], error.get("ctx") or {}, str(error["msg"]))
             self.complain((*path, *parts), message, _join(where, parts))
+
+
+def _called(kind: type[Resource]) -> str:
+    """Return what messages call a kind of resource."""
+    return kind.called or NAMES[kind.category]
 
 
 def annotated_classes(annotation: Any) -> list[type]:

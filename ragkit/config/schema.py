@@ -51,6 +51,7 @@ def pipeline_schema() -> dict[str, Any]:
     judges = {name: registry.judges[name] for name in registry.judges}
     indexes = {name: registry.indexes[name] for name in registry.indexes}
     memories = {name: registry.memories[name] for name in registry.memories}
+    rewards = {name: registry.rewards[name] for name in registry.rewards}
     classes: list[type[Component]] = [
         *stages.values(),
         *providers.values(),
@@ -58,6 +59,7 @@ def pipeline_schema() -> dict[str, Any]:
         *memories.values(),
         *CONTROLS.values(),
         *judges.values(),
+        *rewards.values(),
         RunSettings,
     ]
     schemas, defs = schemas_of(classes)
@@ -66,6 +68,7 @@ def pipeline_schema() -> dict[str, Any]:
         """Return a class's schema with further properties."""
         return schemas[cls] | {"properties": more | schemas[cls].get("properties", {})}
 
+    defs["reward"] = {"oneOf": [tagged(own(cls), "type", name, True) for name, cls in rewards.items()]}
     run = own(RunSettings)
     run["properties"] = run["properties"] | {
         "judges": {

@@ -18,6 +18,7 @@ from pydantic import Field
 from ragkit.documents.chunking import CHUNKER, Chunking, cut
 from ragkit.documents.document import ChunkedDocument, IngestReport, SourceFile
 from ragkit.documents.loading import PDF, READER, suffix_of
+from ragkit.documents.page_settings import PAGE_READER, PageFolders, PageSettings
 from ragkit.documents.pdf import READER as PDF_READER
 from ragkit.documents.pdf import PdfSettings
 from ragkit.documents.shards import Cut, hash_file, read_shard, write_shard
@@ -52,13 +53,15 @@ class _Outcome(NamedTuple):
     reused: bool = False
 
 
-def reading_record(pdf: PdfSettings, chunking: Chunking) -> dict[str, Any]:
+def reading_record(pdf: PdfSettings, chunking: Chunking, pages: PageSettings | None = None) -> dict[str, Any]:
     """Return everything that decides what passages a file gives, as JSON data: for manifests."""
-    return {
+    record: dict[str, Any] = {
         "reader": f"{READER}.{PDF_READER}.{CHUNKER}",
         "pdf": pdf.model_dump(mode="json"),
         "chunking": chunking.model_dump(mode="json"),
     }
+    # Without pages it stays what it was before there were any: no index has to be built again for them.
+    return record if pages is None else record | {"pages": pages.model_dump(mode="json") | {"reader": PAGE_READER}}
 
 
 class Ingested(NamedTuple):
@@ -84,14 +87,19 @@ def ingest_files(
     *,
     settings: IngestSettings | None = None,
     hashes: Mapping[str, str] | None = None,
+    pages: PageFolders | None = None,
 ) -> Generator[Ingested, None, None]:
-    """Read and cut files and return what came of each, in their order; see `ingest`."""
+    """Read and cut files and return what came of each, in their order; see `ingest`.
+
+    With `pages` every page of a PDF becomes a passage, and is kept in a folder of its document.
+    """
     settings = settings or IngestSettings()
     work.mkdir(parents=True, exist_ok=True)
     unlimited = sys.platform != "linux" and not _is_small(files)
     finished: dict[int, _Outcome] = {}
     position = 0
-    with closing(_read_all(files, reading_record(pdf, chunking), work, settings, hashes or {})) as outcomes:
+    record = reading_record(pdf, chunking, pages and pages.settings)
+    with closing(_read_all(files, record, work, settings, hashes or {}, pages)) as outcomes:
         for number, outcome in outcomes:
             finished[number] = outcome
             on_file(files[number])
@@ -177,9 +185,10 @@ def _read_all(
     work: Path,
     settings: IngestSettings,
     hashes: Mapping[str, str],
+    pages: PageFolders | None,
 ) -> Generator[tuple[int, _Outcome], None, None]:
     """Return (position, outcome) of each file as it is finished."""
-    readers = _Readers(record, work, settings, hashes)
+    readers = _Readers(record, work, settings, hashes, pages)
     if _is_small(files):
         yield from enumerate(readers.read_here(file) for file in files)
         return
@@ -202,8 +211,16 @@ def _read_all(
 class _Readers:
     """Reads a file here or in a worker, one worker per thread, unless its shard is there."""
 
-    def __init__(self, record: dict[str, Any], work: Path, settings: IngestSettings, hashes: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        record: dict[str, Any],
+        work: Path,
+        settings: IngestSettings,
+        hashes: Mapping[str, str],
+        pages: PageFolders | None,
+    ) -> None:
         self._record, self._work, self._settings, self._hashes = record, work, settings, hashes
+        self._pages = pages
         self._own = threading.local()
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
@@ -231,6 +248,7 @@ class _Readers:
             "digest": digest,
             "pdf": self._record["pdf"],
             "chunking": self._record["chunking"],
+            "pages": self._pages and self._pages.to_dict(),
         }
         seconds = self._settings.seconds * (1 + _size(file) // _TIMED)
         reason = self._worker().read(task, seconds)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ragkit.documents.chunking import Chunking, cut
-from ragkit.documents.document import ChunkedDocument, IngestReport, SourceDocument, SourceFile
-from ragkit.documents.loading import read_file
+from ragkit.documents.document import ChunkedDocument, IngestReport, SourceDocument, SourceFile, Unreadable
+from ragkit.documents.loading import PDF, read_file, suffix_of
+from ragkit.documents.page_settings import PageFolders
 from ragkit.documents.pdf import PdfSettings
 from ragkit.engine.state import Passage
 from ragkit.errors import RagkitError
@@ -27,7 +28,14 @@ class Cut(NamedTuple):
 
 
 def write_shard(
-    path: Path, file: SourceFile, digest: str, pdf: PdfSettings, chunking: Chunking, *, spare: bool = False
+    path: Path,
+    file: SourceFile,
+    digest: str,
+    pdf: PdfSettings,
+    chunking: Chunking,
+    *,
+    spare: bool = False,
+    pages: PageFolders | None = None,
 ) -> str | None:
     """Read and cut a file, and write what comes out of it; the shard is there when it is whole, and not before.
 
@@ -38,6 +46,7 @@ def write_shard(
         pdf: what is read from a PDF.
         chunking: where passages end.
         spare: whether a page that memory does not suffice for is left out if others can be read.
+        pages: keeps the pages of a PDF, each as a passage; in a folder of the shard's name.
 
     Returns:
         Why there is no shard; None if there is one, be it with nothing but a report of what is wrong with the file.
@@ -51,7 +60,11 @@ def write_shard(
     unfinished = path.with_suffix(".part")
     found = 0
     with unfinished.open("w", encoding="ascii") as shard:
-        for name, chunked in _documents(file, report, pdf, chunking):
+        paged = pages is not None and suffix_of(file.path) == PDF
+        found_documents = (
+            _pages(file, report, pdf, pages, path.stem) if pages and paged else _documents(file, report, pdf, chunking)
+        )
+        for name, chunked in found_documents:
             found += 1
             row = [name, *([_row(passage) for passage in part] for part in chunked)]
             shard.write(json.dumps(row) + "\n")
@@ -79,8 +92,36 @@ def _documents(
     except (RagkitError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever a file does to its reader is a reason to skip that file
-        text = " ".join(str(error).split())[:_REASON]
-        report.skip(file.id, f"the reader failed ({type(error).__name__}{': ' if text else ''}{text})")
+        report.skip(file.id, _failure(error))
+
+
+def _pages(
+    file: SourceFile, report: IngestReport, pdf: PdfSettings, pages: PageFolders, name: str
+) -> Iterator[tuple[str, ChunkedDocument]]:
+    """Read a PDF as pages and keep them in a folder."""
+    from ragkit.documents.page_reading import as_passages, read_pages
+
+    try:
+        read = read_pages(file, report, pdf, pages.settings)
+        read.document.save(pages.folder / name)
+    except Unreadable as reason:
+        report.skip(file.id, str(reason))
+        return
+    except (RagkitError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a file does to its reader is a reason to skip that file
+        report.skip(file.id, _failure(error))
+        return
+    for page in read.document.pages:
+        kinds = [one.category for one in page.objects]
+        report.tables += kinds.count("table")
+        report.figures += kinds.count("figure")
+    yield file.id, as_passages(read, name)
+
+
+def _failure(error: Exception) -> str:
+    text = " ".join(str(error).split())[:_REASON]
+    return f"the reader failed ({type(error).__name__}{': ' if text else ''}{text})"
 
 
 def read_shard(path: Path, report: IngestReport) -> Iterator[Cut]:

@@ -1,6 +1,6 @@
 """The process that reads files for `ragkit.documents.ingest`: a task a line on standard input, an answer a line back.
 
-{"shard", "path", "id", "digest", "pdf", "chunking", "seconds"}
+{"shard", "path", "id", "digest", "pdf", "chunking", "pages", "seconds"}
 {"reason": why there is no shard, or null} or {"memory": true} or {"error": what stops the whole run} or {"missing":
 the same, a package};
 each with "last": whether this process ends now
@@ -16,6 +16,7 @@ from typing import Any
 
 from ragkit.documents.chunking import Chunking
 from ragkit.documents.document import SourceFile
+from ragkit.documents.page_settings import PageFolders
 from ragkit.documents.pdf import PdfSettings
 from ragkit.documents.shards import write_shard
 from ragkit.errors import MissingPackageError, RagkitError
@@ -73,8 +74,10 @@ def used_memory() -> int:
 def _read(task: dict[str, Any], *, fresh: bool) -> dict[str, Any]:
     file = SourceFile(Path(task["path"]), task["id"])
     pdf, chunking = PdfSettings(**task["pdf"]), Chunking(**task["chunking"])
+    pages = PageFolders.from_dict(task["pages"]) if task["pages"] else None
+    shard = Path(task["shard"])
     try:
-        return {"reason": write_shard(Path(task["shard"]), file, task["digest"], pdf, chunking, spare=fresh)}
+        return {"reason": write_shard(shard, file, task["digest"], pdf, chunking, spare=fresh, pages=pages)}
     except MemoryError:
         return {"memory": True}
     except MissingPackageError as error:

@@ -73,9 +73,15 @@ CALLER: ContextVar[Caller | None] = ContextVar("ragkit_caller", default=None)
 
 
 class Resource(Component):
-    """Something expensive that answers calls. Subclass `LocalResource` or `RemoteResource`."""
+    """Something expensive that answers calls. Subclass `LocalResource` or `RemoteResource`.
+
+    Attributes:
+        category: what it is.
+        called: what messages call it where several kinds share a category; empty for the usual name.
+    """
 
     category: ClassVar[Category]
+    called: ClassVar[str] = ""
 
     @abstractmethod
     def fingerprint(self) -> str:

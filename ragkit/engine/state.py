@@ -43,12 +43,18 @@ Documents = tuple[Passage, ...]
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A pointer from an answer to the passage that supports it."""
+    """A pointer from an answer to the passage that supports it.
+
+    Attributes:
+        box: of what is cited, in points on its page.
+        object: id of the table or figure on the page, if it is one.
+    """
 
     passage: str
     source: str
     page: int | None = None
     box: tuple[float, float, float, float] | None = None
+    object: str | None = None
 
 
 @dataclass(slots=True)

@@ -8,8 +8,7 @@ from typing import Self
 from ragkit.engine.calls import Resource
 from ragkit.engine.state import Passage
 from ragkit.evaluation.metrics.answers import normalise
-from ragkit.index.build import PASSAGES
-from ragkit.index.folder import current_build
+from ragkit.index.folder import PASSAGES, current_build
 from ragkit.index.local import LocalIndex
 from ragkit.index.store import PassageStore
 

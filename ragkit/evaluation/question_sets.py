@@ -31,6 +31,10 @@ class QuestionSet(Component):
     )
     metrics: tuple[MetricName, ...] | None = Field(None, description="instead of the suite's")
     limit: int | None = Field(None, ge=1, description="only the first so many questions")
+    split: Literal["question", "document"] = Field(
+        "question",
+        description="of `ragkit tune`: what is held out, questions or whole documents with all questions about them",
+    )
 
 
 def set_folder(name: str, own: QuestionSet, data: Path | None) -> Path:

@@ -50,6 +50,25 @@ def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return float(interval.low), float(interval.high)
 
 
+def cluster_interval(values: Sequence[float], clusters: Sequence[str]) -> tuple[float, float] | None:
+    """Return the 95 % percentile bootstrap interval of the mean, where values of one cluster depend on each other.
+
+    Whole clusters are drawn: questions about one document, say, which are all hard or all easy together.
+
+    Args:
+        values: the values.
+        clusters: the cluster of each.
+
+    Source: Cameron, Gelbach and Miller 2008, doi 10.1162/rest.90.3.414, the pairs cluster bootstrap.
+    """
+    sums: dict[str, tuple[float, int]] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        total, count = sums.get(cluster, (0.0, 0))
+        sums[cluster] = (total + value, count + 1)
+    rows = np.array(list(sums.values()), dtype=np.float64).reshape(-1, 2)
+    return bootstrap_statistic(rows, lambda drawn: float(drawn[:, 0].sum() / drawn[:, 1].sum()))
+
+
 def product(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
     """Return mean and standard deviation of the product of two independent quantities, given theirs.
 

@@ -1,6 +1,6 @@
 """Indexes: parts that find passages (vectors, words), their fusion, filters, and the passages themselves."""
 
-from ragkit.index.build import BuildReport
+from ragkit.index.build_report import BuildReport
 from ragkit.index.dense import DenseSettings
 from ragkit.index.filters import Filter
 from ragkit.index.fusion import choose_weights, reciprocal_rank_fusion

@@ -63,6 +63,14 @@ class Index(Resource):
     def fuse(self, rankings: Sequence[Documents], k: int) -> Documents:
         """Merge rankings into one."""
 
+    def select(self, where: Filter, count: int) -> Documents:
+        """Return the first passages that a filter lets through, in the order of the index, without any query.
+
+        Raises:
+            InputError: the index cannot list its passages.
+        """
+        raise InputError(f"an index of type {type(self).__name__} cannot list its passages")
+
     def parents(self, ids: Sequence[str]) -> dict[str, Passage]:
         """Return the larger passages that passages are read in, by id.
 

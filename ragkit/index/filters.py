@@ -12,6 +12,9 @@ from ragkit.errors import InputError, did_you_mean
 INDEXED_FIELDS = ("source", "document")
 """Metadata fields with an SQL index; only these names stand in SQL text, all others are bound."""
 
+PASSAGE_ID = "id"
+"""The field that stands for a passage's own id, which is no metadata."""
+
 Sql = tuple[str, list[Any]]
 """A truth value in SQL (NULL counts as false), and the values bound to its question marks."""
 
@@ -21,11 +24,11 @@ _NO: Sql = ("0", [])
 class Filter(Test):
     """A test on a metadata field of passages, or a combination of tests, in the words of pipeline conditions.
 
-    Fields are what loaders write (`source`, `document`, `title`, `page`, `section`, `kind`) and the further fields of
-    JSONL rows. Values of another type are different: `equals: 3` does not match the text "3". `less_than` and
-    `at_least` compare numbers, texts with a text (dates as `2024-05-31`), and lists by their length; `contains` looks
-    for a part of a text or a member of a list (`{field: section, contains: Storage}`). A test on a field that a passage
-    lacks does not hold, except `is_empty: true`.
+    Fields are what loaders write (`source`, `document`, `title`, `page`, `section`, `kind`), the further fields of
+    JSONL rows, and `id`, the passage's own. Values of another type are different: `equals: 3` does not match the
+    text "3". `less_than` and `at_least` compare numbers, texts with a text (dates as `2024-05-31`), and lists by
+    their length; `contains` looks for a part of a text or a member of a list (`{field: section, contains:
+    Storage}`). A test on a field that a passage lacks does not hold, except `is_empty: true`.
 
     Example:
         `{all_of: [{field: source, equals: soil.pdf}, {field: page, less_than: 10}]}`
@@ -111,6 +114,10 @@ class _Field:
     """How SQL names a field's value and its JSON type; `path` is bound for each of the two where it is bound."""
 
     def __init__(self, name: str) -> None:
+        if name == PASSAGE_ID:
+            self.value, self.kind, self.path = "id", "'text'", []
+            self.length, self.members = "0", "json_each('[]')"
+            return
         fixed = name in INDEXED_FIELDS
         path = f"'$.\"{name}\"'" if fixed else "?"
         self.value = f"json_extract(metadata, {path})"

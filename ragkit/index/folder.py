@@ -3,6 +3,7 @@
     <folder>/current          the name of the current build
     <folder>/<build>/         manifest.json, ingest.json, passages.sqlite, and a folder for each part
     <folder>/work/            a build under way: what a killed process has done, for the next one to go on with
+    <folder>/pages/           a folder for each document whose pages are kept
     <folder>/files.json       hashes of the corpus files with their sizes and times
     <folder>/lock             held by the process that builds
 
@@ -30,6 +31,8 @@ _LOG = logging.getLogger(__name__)
 
 CURRENT = "current"
 WORK = "work"
+PAGES = "pages"
+PASSAGES = "passages.sqlite"
 _LOCK, _MEMO = "lock", "files.json"
 _BUILD = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
 _PATIENCE = 1.0

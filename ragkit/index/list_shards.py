@@ -34,12 +34,29 @@ def embed_lists(
     Raises:
         RagkitError: the encoder failed on a passage, or does not run in this process.
     """
+    described = [op, encoder.describe(), layout]
+    yield from kept_lists(
+        growth, _SHARD, described, lambda first, texts: pack(_embed(encoder, op, texts, first, growth))
+    )
+
+
+def kept_lists(
+    growth: Growth, size: int, described: Sequence[Any], make: Callable[[int, list[str]], tuple[Sequence[int], Columns]]
+) -> Iterator[tuple[NDArray[np.int32], Columns]]:
+    """Return the lists of the passages that are new, and keep what was made in `growth.work`.
+
+    Args:
+        growth: what is new.
+        size: passages that are kept together.
+        described: what the lists depend on beside the texts, as JSON data.
+        make: makes the lists of some passages, given the position of the first of them and their texts.
+    """
     growth.work.mkdir(parents=True, exist_ok=True)
-    for first, texts in growth.pieces(_SHARD):
-        key = json.dumps([op, encoder.describe(), layout, texts], sort_keys=True)
+    for first, texts in growth.pieces(size):
+        key = json.dumps([*described, texts], sort_keys=True)
         path = growth.work / f"lists-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
         if not path.exists():
-            _save(path, *pack(_embed(encoder, op, texts, first, growth)))
+            _save(path, *make(first, texts))
         growth.on_done(first - growth.start + len(texts))
         with np.load(path, allow_pickle=False) as file:
             yield file["sizes"], {name: file[name] for name in file.files if name != "sizes"}

@@ -18,21 +18,26 @@ from ragkit.documents import Chunking, PdfSettings, discover
 from ragkit.documents.document import counted
 from ragkit.documents.ingest import IngestSettings, reading_record
 from ragkit.documents.loaders import DocumentLoader
+from ragkit.documents.page_settings import PageSettings
 from ragkit.engine.calls import LocalResource, OnProgress, Reply, Request
 from ragkit.engine.registry import indexes, models
 from ragkit.engine.state import Documents, Hit, Passage
 from ragkit.errors import InputError
 from ragkit.index.base import HYBRID_DEPTH, Index
-from ragkit.index.build import PASSAGES, BuildReport, Plan, Write, existing, prepare, update, usable
+from ragkit.index.build import Write, prepare, update
+from ragkit.index.build_report import BuildReport, report_of
 from ragkit.index.changes import adding, deleting
 from ragkit.index.dense import DenseSettings
 from ragkit.index.filters import Filter
+from ragkit.index.folder import PAGES, PASSAGES
 from ragkit.index.fusion import Scored, fuse, reciprocal_rank_fusion
 from ragkit.index.learned_sparse import LearnedSparseSettings
 from ragkit.index.manifest import FORMAT, Manifest
 from ragkit.index.multi_vector import MultiVectorSettings
+from ragkit.index.page_vectors import PieceSettings, VisualSettings
 from ragkit.index.part import OnDevice, OpenPart, PartSettings, Selection
 from ragkit.index.parts import PARTS
+from ragkit.index.plan import Plan, usable
 from ragkit.index.settings import FusionSettings
 from ragkit.index.sparse import SparseSettings
 from ragkit.index.store import PassageStore
@@ -65,10 +70,17 @@ class LocalIndex(Index, LocalResource):
     pdf: PdfSettings = Field(default_factory=PdfSettings, description="What is read from PDFs.")
     chunking: Chunking = Field(default_factory=Chunking, description="How documents are cut into passages.")
     ingest: IngestSettings = Field(default_factory=IngestSettings, description="What reading documents may cost.")
+    pages: PageSettings | None = Field(
+        None, description="Make each page of a PDF a passage that knows its tables, figures and pictures."
+    )
     dense: DenseSettings | None = Field(None, description="Search by vectors.")
     sparse: SparseSettings | None = Field(None, description="Search by BM25.")
     learned_sparse: LearnedSparseSettings | None = Field(None, description="Search by terms that a model weights.")
     multi_vector: MultiVectorSettings | None = Field(None, description="Search by a vector for each token.")
+    pieces: PieceSettings | None = Field(
+        None, description="Search pages by the best of their pieces: text, tables, figures, and pictures of them."
+    )
+    visual: VisualSettings | None = Field(None, description="Search pages by a vector for each patch of their picture.")
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="How rankings are merged.")
     path: Path | None = Field(
         None, description="Where the index is kept; default .ragkit/indexes/<hash of documents and settings>."
@@ -88,6 +100,9 @@ class LocalIndex(Index, LocalResource):
             raise ValueError(f"an index needs at least one part: {', '.join(PARTS)}")
         if not self.has_sources and self.path is None:
             raise ValueError("name 'documents' or 'loaders', or a 'path' for an index that is filled in Python")
+        for name in ("pieces", "visual"):
+            if getattr(self, name) is not None and self.pages is None:
+                raise ValueError(f"'{name}' looks at pages: add 'pages: {{}}' to the index")
         for name in self.fusion.weights:
             if name not in self.parts:
                 raise ValueError(f"'fusion.weights' names '{name}', which is no part of the index ({self._listed()})")
@@ -137,7 +152,7 @@ class LocalIndex(Index, LocalResource):
         parts = {
             name: {"fields": list(settings.fields)} | settings.built_with() for name, settings in self._settings.items()
         }
-        return {"format": FORMAT} | reading_record(self.pdf, self.chunking) | parts
+        return {"format": FORMAT} | reading_record(self.pdf, self.chunking, self.pages) | parts
 
     def prepare(self, on_progress: OnProgress, *, reload: bool = False) -> None:
         """Build the index if the folder does not hold it, or documents or settings have changed; see `report`.
@@ -154,7 +169,7 @@ class LocalIndex(Index, LocalResource):
             self._built(prepare(self._plan(reload), on_progress))
         else:
             self.manifest()
-            self._built(existing(self.folder))
+            self._built(report_of(self.folder))
 
     def add(self, documents: "Sequence[Document]") -> BuildReport:
         """Add langchain documents, each with an id, to an index without files.
@@ -257,7 +272,14 @@ class LocalIndex(Index, LocalResource):
 
     def passages(self, ids: Sequence[str]) -> dict[str, Passage]:
         """Return passages by id; unknown ids are left out."""
-        return self._passages_of_build().get(ids)
+        found = self._passages_of_build().get(ids)
+        return found if self.pages is None else {name: self._placed(passage) for name, passage in found.items()}
+
+    def select(self, where: Filter, count: int) -> Documents:
+        store = self._passages_of_build()
+        names = store.ids(np.flatnonzero(store.matching(where))[:count].tolist())
+        found = self.passages(list(names.values()))
+        return tuple(found[names[position]] for position in sorted(names))
 
     def parents(self, ids: Sequence[str]) -> dict[str, Passage]:
         return self._passages_of_build().parents(ids)
@@ -303,6 +325,7 @@ class LocalIndex(Index, LocalResource):
             ingest=self.ingest,
             parts=self._settings,
             settings=self.record(),
+            pages=self.pages,
         )
 
     def _change(self, write: Write, reason: str) -> BuildReport:
@@ -343,10 +366,17 @@ class LocalIndex(Index, LocalResource):
             for rank, (name, score) in enumerate(ranking, start=1):
                 hits.setdefault(name, []).append(Hit(stage, query, rank, score))
         chosen = best if best is not None else next(iter(rankings.values()))
-        found = self._passages_of_build().get([name for name, _ in chosen])
+        found = self.passages([name for name, _ in chosen])
         return tuple(
             found[name].model_copy(update={"score": score, "hits": tuple(hits[name])}) for name, score in chosen
         )
+
+    def _placed(self, passage: Passage) -> Passage:
+        """Return a passage that says where the pages of its document are; an index may be moved."""
+        if "pages" not in passage.metadata:
+            return passage
+        place = str((self.folder / PAGES / passage.metadata["pages"]).absolute())
+        return passage.model_copy(update={"metadata": passage.metadata | {"pages": place}})
 
     def _passages_of_build(self) -> PassageStore:
         if self._store is None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ragkit.engine.component import Component
-from ragkit.index.fields import DEFAULT_FIELDS, SearchField
+from ragkit.index.fields import DEFAULT_FIELDS, Passages, SearchedTexts, SearchField
 
 Ranking = list[tuple[int, float]]
 """(position of a passage, score) pairs, best first; equal scores in the order of the positions."""
@@ -44,6 +44,7 @@ class Growth:
         deleted: positions that no search may return any more, ascending.
         kept: where an index is packed (written anew without what was deleted): the positions in `previous` of the
             passages below `start`; None where they have not moved.
+        pages: the folder with a folder for each document whose pages are kept.
         on_done: told how many of the passages from `start` on are done.
     """
 
@@ -53,6 +54,7 @@ class Growth:
     start: int = 0
     deleted: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     kept: NDArray[np.int64] | None = None
+    pages: Path | None = None
     on_done: Callable[[int], None] = lambda done: None
 
     def pieces(self, size: int) -> Iterator[tuple[int, list[str]]]:
@@ -78,6 +80,10 @@ class PartSettings(Component):
         Of an encoder that is its whole fingerprint: the digits of a query's vector depend on the device.
         """
         return {}
+
+    def texts(self, passages: Passages) -> Texts:
+        """Return what the part is built from: by default the fields of the passages."""
+        return SearchedTexts(passages, self.fields)
 
     async def query(self, text: str) -> Any:
         """Return what is compared with passages for a query: the text itself, or what a model makes of it."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from ragkit.index.dense import DenseIndex, build_dense
 from ragkit.index.learned_sparse import LearnedSparseIndex, build_learned_sparse
 from ragkit.index.multi_vector import MultiVectorIndex, build_multi_vector
+from ragkit.index.page_vectors import build_pieces, build_visual
 from ragkit.index.part import Growth, OpenPart
 from ragkit.index.sparse import SparseIndex, build_sparse
 
@@ -28,5 +29,7 @@ PARTS: dict[str, PartKind] = {
     "sparse": PartKind(build_sparse, SparseIndex),
     "learned_sparse": PartKind(build_learned_sparse, LearnedSparseIndex),
     "multi_vector": PartKind(build_multi_vector, MultiVectorIndex),
+    "pieces": PartKind(build_pieces, MultiVectorIndex),
+    "visual": PartKind(build_visual, MultiVectorIndex),
 }
 """All kinds of parts by their key under `index:`."""

@@ -1,5 +1,6 @@
 """Models of all kinds. Importing this registers the providers and loads no model library."""
 
+from ragkit.models.classifier import ClassifierModel
 from ragkit.models.evidence import EvidenceModel
 from ragkit.models.langchain_compressors import LangChainCompressor
 from ragkit.models.langchain_embeddings import LangChainEncoder
@@ -7,6 +8,7 @@ from ragkit.models.langchain_models import LangChainModel, OpenAIModel
 from ragkit.models.langchain_tools import LangChainTool
 from ragkit.models.reward_model import TransformersRewardModel
 from ragkit.models.scripted import HashEncoder, OverlapReranker, ScriptedModel
+from ragkit.models.sentence_transformers_images import SentenceTransformerImageEncoder
 from ragkit.models.sentence_transformers_models import (
     CrossEncoderEntailment,
     CrossEncoderReranker,
@@ -17,8 +19,12 @@ from ragkit.models.sparse_and_multi_vector import (
     SentenceTransformerSparseEncoder,
 )
 from ragkit.models.transformers_lm import TransformersModel
+from ragkit.models.transformers_vision import TransformersVisionModel
+from ragkit.models.vision import TransformersImageEncoder, TransformersPageEncoder
+from ragkit.models.word_images import WordImageEncoder
 
 __all__ = [
+    "ClassifierModel",
     "CrossEncoderEntailment",
     "CrossEncoderReranker",
     "EvidenceModel",
@@ -31,8 +37,13 @@ __all__ = [
     "OverlapReranker",
     "ScriptedModel",
     "SentenceTransformerEncoder",
+    "SentenceTransformerImageEncoder",
     "SentenceTransformerMultiVectorEncoder",
     "SentenceTransformerSparseEncoder",
+    "TransformersImageEncoder",
     "TransformersModel",
+    "TransformersPageEncoder",
     "TransformersRewardModel",
+    "TransformersVisionModel",
+    "WordImageEncoder",
 ]

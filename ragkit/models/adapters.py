@@ -20,6 +20,9 @@ ENCODER = "ragkit_encoder.json"
 PAIR_SETTINGS = "pair_scorer.json"
 """Beside an adapter that makes a reranker of an encoder: the settings of its head for pairs."""
 
+CLASSIFIER_SETTINGS = "classifier.json"
+"""Beside an adapter that makes a classifier of an encoder: the settings of its head, with the labels."""
+
 Kind = Literal["LORA", "PROMPT_TUNING"]
 Texts = Literal["all", "queries"]
 

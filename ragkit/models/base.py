@@ -1,10 +1,11 @@
 """What a stage can ask of a model: the doors of language models, encoders and rerankers."""
 
 import math
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,38 @@ class Message(TypedDict):
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+class Picture(Protocol):
+    """A picture that is made when it is asked for: `ragkit.documents.page_image.PageImage`, say."""
+
+    @property
+    def key(self) -> str:
+        """What names the picture's content: the same key, the same picture."""
+        ...
+
+    def open(self) -> Any:
+        """Return the picture as an RGB image of Pillow."""
+        ...
+
+    def png(self) -> bytes:
+        """Return the picture as PNG."""
+        ...
+
+
+_SLOT_OPEN, _SLOT_CLOSE = "\ue0f2", "\ue0f3"
+SLOT = re.compile(f"{_SLOT_OPEN}(\\d+){_SLOT_CLOSE}")
+"""Where a picture stands in the text of a prompt, with its number among the prompt's pictures from 0."""
+
+
+def slot(number: int) -> str:
+    """Return what stands for a picture in the text of a prompt."""
+    return f"{_SLOT_OPEN}{number}{_SLOT_CLOSE}"
+
+
+def without_slots(text: str) -> str:
+    """Return a text of unknown origin that cannot be taken for the place of a picture."""
+    return text.replace(_SLOT_OPEN, "").replace(_SLOT_CLOSE, "")
 
 
 TextKind = Literal["query", "passage"]
@@ -74,11 +107,13 @@ class LanguageModel(Resource):
         price: what its tokens cost, for the metric `cost`; no answer depends on it, so it is not in the fingerprint.
         takes_contrast: whether it can weigh what it says against what it says after a second prompt.
         takes_grammar: whether it can be held to a grammar while it writes.
+        takes_pictures: whether prompts may hold pictures.
     """
 
     category: ClassVar[Category] = "model"
     takes_contrast: ClassVar[bool] = False
     takes_grammar: ClassVar[bool] = False
+    takes_pictures: ClassVar[bool] = False
 
     price: Price | None = None
 
@@ -99,6 +134,7 @@ class LanguageModel(Resource):
         schema: dict[str, Any] | None = None,
         grammar: str | None = None,
         contrast_prompt: Prompt | None = None,
+        pictures: Sequence[Picture] = (),
     ) -> Generation:
         """Generate a continuation or a reply.
 
@@ -112,9 +148,11 @@ class LanguageModel(Resource):
             schema: JSON Schema that the text must follow.
             grammar: Lark grammar that the text must follow (local models only).
             contrast_prompt: the prompt without what should matter (passages), for guides with `prompt: contrast`.
+            pictures: of the prompt, which holds a `slot` for each, in their order.
 
         Raises:
-            RagkitError: a remote model broke the schema in every attempt, or a grammar or contrast is not supported.
+            RagkitError: a remote model broke the schema in every attempt, or a grammar, contrast or pictures are not
+                supported, or the prompt's slots are not those of the pictures.
         """
         args = self._prompt_args(prompt, contrast_prompt) | {"max_new_tokens": max_new_tokens}
         if temperature > 0:
@@ -125,7 +163,12 @@ class LanguageModel(Resource):
             args["schema"] = schema
         if grammar is not None:
             args["grammar"] = grammar
-        reply = await self.call("generate", args)
+        if pictures:
+            if not self.takes_pictures:
+                raise InputError(f"{type(self).__name__} takes no pictures: give it text, or use a model that sees")
+            check_slots(prompt, len(pictures))
+            args["pictures"] = [picture.key for picture in pictures]
+        reply = await self.call("generate", args, tuple(pictures) or None)
         return Generation(**reply.value, prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens)
 
     async def choose(self, prompt: Prompt, choices: Sequence[str], *, contrast_prompt: Prompt | None = None) -> Choice:
@@ -161,6 +204,18 @@ class LanguageModel(Resource):
         return int((await self.call("count_tokens", {"text": text}, metered=False)).value)
 
 
+def check_slots(prompt: Prompt, pictures: int) -> None:
+    """See that a prompt holds a slot for each of its pictures, in their order.
+
+    Raises:
+        InputError: it leaves some out, repeats them or has them in another order.
+    """
+    texts = [prompt] if isinstance(prompt, str) else [message["content"] for message in prompt]
+    found = [int(number) for text in texts for number in SLOT.findall(text)]
+    if found != list(range(pictures)):
+        raise InputError(f"the prompt has slots for the pictures {found}, but there are {pictures} pictures, from 0")
+
+
 def _json(prompt: Prompt) -> str | list[dict[str, Any]]:
     return prompt if isinstance(prompt, str) else [dict(message) for message in prompt]
 
@@ -185,6 +240,17 @@ class Encoder(Resource):
         return vector
 
 
+class ImageEncoder(Encoder):
+    """Turns texts and pictures into vectors of one space (CLIP and its kin)."""
+
+    async def embed_image(self, picture: Picture) -> NDArray[np.float32]:
+        """Return the vector of a picture, shape (dimension,), float32."""
+        reply = await self.call("embed_image", {"image": picture.key}, payload=picture)
+        vector = np.asarray(reply.value, dtype=np.float32).view()
+        vector.flags.writeable = False
+        return vector
+
+
 class SparseVector(NamedTuple):
     """The dimensions of a text that are not 0, ascending, int32, and their weights, float32."""
 
@@ -196,6 +262,7 @@ class SparseEncoder(Resource):
     """Turns texts into vectors that are mostly 0, with a dimension for each term of a vocabulary (learned sparse)."""
 
     category: ClassVar[Category] = "encoder"
+    called: ClassVar[str] = "a learned sparse encoder"
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -215,6 +282,7 @@ class MultiVectorEncoder(Resource):
     """Turns texts into a vector for each token (late interaction)."""
 
     category: ClassVar[Category] = "encoder"
+    called: ClassVar[str] = "a multi-vector encoder"
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -224,6 +292,17 @@ class MultiVectorEncoder(Resource):
         """Return the vectors of the tokens of a text, shape (tokens, dimension), float32."""
         vectors = np.asarray((await self.call("embed_tokens", {"text": text, "kind": kind})).value, np.float32).view()
         vectors.flags.writeable = False  # several questions may share them
+        return vectors
+
+
+class PageEncoder(MultiVectorEncoder):
+    """Turns texts into a vector for each token and pictures into a vector for each patch (ColPali and its kin)."""
+
+    async def embed_patches(self, picture: Picture) -> NDArray[np.float32]:
+        """Return the vectors of the patches of a picture, shape (patches, dimension), float32."""
+        reply = await self.call("embed_patches", {"image": picture.key}, payload=picture)
+        vectors = np.asarray(reply.value, np.float32).view()
+        vectors.flags.writeable = False
         return vectors
 
 
@@ -241,6 +320,7 @@ class Compressor(Resource):
     """Orders, drops or shortens the passages that were found for a query."""
 
     category: ClassVar[Category] = "reranker"
+    called: ClassVar[str] = "a document compressor"
 
     @abstractmethod
     async def compress(self, query: str, documents: Documents) -> Documents:
@@ -258,6 +338,16 @@ class EntailmentModel(Resource):
     async def entail(self, premise: str, hypothesis: str) -> Choice:
         """Return which of `ENTAILMENT` holds between a premise and a hypothesis, with log-probabilities."""
         return Choice(**(await self.call("entail", {"premise": premise, "hypothesis": hypothesis})).value)
+
+
+class TextClassifier(Resource):
+    """Says which of its labels a text has."""
+
+    category: ClassVar[Category] = "nli"
+
+    async def classify(self, text: str) -> Choice:
+        """Return the label of a text, with the log-probabilities of all labels."""
+        return Choice(**(await self.call("classify", {"text": text})).value)
 
 
 class Premise(NamedTuple):

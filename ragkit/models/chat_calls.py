@@ -1,5 +1,6 @@
 """The calls to a langchain chat model: text, JSON under a schema, and choices."""
 
+import base64
 import json
 import logging
 import math
@@ -8,7 +9,7 @@ from typing import Any
 
 from ragkit.engine.calls import Reply
 from ragkit.errors import RagkitError, ReplyError
-from ragkit.models.base import Message, Prompt
+from ragkit.models.base import SLOT, Message, Picture, Prompt
 from ragkit.models.decoding import cut_at_stop
 from ragkit.models.json_replies import repair_json
 
@@ -36,8 +37,8 @@ class ChatCalls:
         self._takes_schema = True
         self._tells_logprobs = "top_logprobs" in self._fields
 
-    async def generate(self, args: dict[str, Any]) -> Reply:
-        """Answer a `generate` call.
+    async def generate(self, args: dict[str, Any], pictures: Sequence[Picture] = ()) -> Reply:
+        """Answer a `generate` call; `pictures` are those whose slots the prompt holds.
 
         Raises:
             RagkitError: a grammar is asked for, or no attempt followed the schema.
@@ -47,8 +48,10 @@ class ChatCalls:
         client = self._configured(args)
         stop = args.get("stop")
         if "schema" in args:
+            if pictures:
+                raise RagkitError("a remote model follows no schema in a prompt with pictures: ask it for text")
             return await self._generate_json(client, args["prompt"], args["schema"], stop)
-        message = await client.ainvoke(_turns(args["prompt"]), stop=stop)
+        message = await client.ainvoke(with_pictures(_turns(args["prompt"]), pictures), stop=stop)
         text = cut_at_stop(str(message.text), stop or ())[0]
         return self._reply(text, [(args["prompt"], message)])
 
@@ -171,6 +174,24 @@ class ChatCalls:
 
 def _turns(prompt: Prompt) -> list[Message]:
     return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+
+
+def with_pictures(turns: Sequence[Message], pictures: Sequence[Picture]) -> list[Any]:
+    """Return turns with pictures in the place of their slots, in the form that all integrations of langchain take."""
+    if not pictures:
+        return list(turns)
+
+    def parts(content: str) -> list[dict[str, Any]]:
+        made: list[dict[str, Any]] = []
+        for position, piece in enumerate(SLOT.split(content)):
+            if position % 2:
+                encoded = base64.b64encode(pictures[int(piece)].png()).decode("ascii")
+                made.append({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded}"}})
+            elif piece:
+                made.append({"type": "text", "text": piece})
+        return made
+
+    return [{**turn, "content": parts(turn["content"])} if SLOT.search(turn["content"]) else turn for turn in turns]
 
 
 def _finish(message: Any) -> str:

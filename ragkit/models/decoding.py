@@ -69,10 +69,7 @@ def decode(reading: Reading, rows: Sequence[Row], end_ids: frozenset[int], to_te
     """Go on from the prompts that were read until every row has ended; fills the rows' tokens, finish and error."""
     active = list(rows)
     while True:
-        tokens, logprobs = _pick(reading.scores, active)
-        for row, token, logprob in zip(active, tokens.tolist(), logprobs.tolist(), strict=True):
-            if row.error is None:
-                _add(row, token, logprob, end_ids, to_text)
+        tokens = advance(reading.scores, active, end_ids, to_text)
         keep = [position for position, row in enumerate(active) if row.active]
         if not keep:
             return
@@ -81,6 +78,22 @@ def decode(reading: Reading, rows: Sequence[Row], end_ids: frozenset[int], to_te
             tokens = tokens[keep]
             reading.select(keep)
         reading.read(tokens[:, None])
+
+
+def advance(logits: Any, rows: Sequence[Row], end_ids: frozenset[int], to_text: ToText) -> Any:
+    """Give each row its next token, and return the tokens, shape (rows,).
+
+    Args:
+        logits: scores of the next token of each row, shape (rows, tokens), float32.
+        rows: those that still take tokens.
+        end_ids: tokens that end a text.
+        to_text: decodes tokens.
+    """
+    tokens, logprobs = _pick(logits, rows)
+    for row, token, logprob in zip(rows, tokens.tolist(), logprobs.tolist(), strict=True):
+        if row.error is None:
+            _add(row, token, logprob, end_ids, to_text)
+    return tokens
 
 
 def _pick(logits: Any, rows: Sequence[Row]) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ import json
 import math
 import os
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import PrivateAttr
 
@@ -25,8 +25,10 @@ class _ChatModel(LanguageModel, RemoteResource):
 
     Retries, deadlines and concurrency are those of `RemoteResource`; the langchain model's own retries are off.
     Plain text is one user turn. `count_tokens` is an estimate of 4 characters per token, and so are the tokens of a
-    reply whose server does not report its usage.
+    reply whose server does not report its usage; pictures are not part of the estimate.
     """
+
+    takes_pictures: ClassVar[bool] = True
 
     # Network connections belong to the event loop in which they were opened, and each run has a loop of its own.
     _calls: tuple[asyncio.AbstractEventLoop, ChatCalls] | None = PrivateAttr(default=None)
@@ -46,7 +48,9 @@ class _ChatModel(LanguageModel, RemoteResource):
         calls = self._calls[1]
         if request.op == "likelihood":
             raise RagkitError("a remote model does not tell how probable a given text is: use one of this machine")
-        return await (calls.generate(request.args) if request.op == "generate" else calls.choose(request.args))
+        if request.op == "generate":
+            return await calls.generate(request.args, request.payload or ())
+        return await calls.choose(request.args)
 
     def close(self) -> None:
         self._calls = None

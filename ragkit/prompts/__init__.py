@@ -14,6 +14,7 @@ from ragkit.models.base import Message, Prompt
 
 _FOLDER = Path(__file__).parent
 _ROLE_LINE = re.compile(r"^<<(system|user|assistant)>>\n", re.MULTILINE)
+_LINE_BREAKS = {ord(sign): f"\\u{ord(sign):04x}" for sign in "\x85\u2028\u2029"}  # those that JSON leaves as they are
 
 
 def prompt_file(name: str) -> Path:
@@ -105,9 +106,9 @@ def render(name: str, **values: Any) -> Prompt:
     return [Message(role=role, content=text.strip()) for role, text in turns]
 
 
-def quoted(text: str) -> str:
-    """Return a text of unknown origin as a JSON string: wherever it ends in a prompt, no text can end it earlier."""
-    return json.dumps(text, ensure_ascii=False)
+def quoted(value: Any) -> str:
+    """Return a text of unknown origin, or a mapping of such, as JSON on one line that nothing in it can end."""
+    return json.dumps(value, ensure_ascii=False).translate(_LINE_BREAKS)
 
 
 def _read(path: Path) -> str:

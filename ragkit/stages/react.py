@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ragkit.engine.calls import flag, try_search
 from ragkit.engine.stage import Stage, stage
-from ragkit.engine.state import Documents
+from ragkit.engine.state import Documents, Passage
 from ragkit.errors import BudgetExceededError, InputError, ReplyError
 from ragkit.index.base import Index
 from ragkit.models.base import LanguageModel, Prompt
@@ -118,7 +118,10 @@ class AgentReact(Stage):
         description="what ends the loop beside the model: a search whose first k passages were all there before; two "
         "repeated queries one after the other; the model's own line 'Answerable: yes'",
     )
-    stopper: LanguageModel | None = Field(None, description="who is asked before each step if the evidence is enough")
+    stopper: LanguageModel | None = Field(
+        None,
+        description="who is asked before each step if the evidence is enough; the model itself may not finish then",
+    )
     stop_at: float = Field(0.5, ge=0, le=1, description="the stopper's probability of yes that ends the loop")
     fuse: bool = Field(False, description="fuse the ranking of each query with that of the question")
     tools: tuple[AgentTool, ...] = Field((), description="further actions: tools of langchain, further indexes")
@@ -195,10 +198,11 @@ class AgentReact(Stage):
                 walk.stopped = f"budget: {error.name}"  # the question ends after this stage, with what there is
         return walk
 
-    async def begin(self, question: str) -> Walk:
-        """Make the first search."""
-        walk = Walk(question)
+    async def begin(self, question: str, without: Sequence[Passage] = ()) -> Walk:
+        """Make the first search; it does not find the passages `without`, which later searches do."""
+        walk = Walk(question, seen=dict.fromkeys(map(passage_key, without)))
         await self.act(walk, Action(FIRST_THOUGHT, SEARCH, question))
+        walk.seen = dict.fromkeys(map(passage_key, walk.passages))
         return walk
 
     async def step(self, walk: Walk, draw: int = 0) -> None:
@@ -275,7 +279,7 @@ class AgentReact(Stage):
         """Return what the model may do now."""
         found = [Offer(SEARCH, "find passages; the query is a short text about what is still missing.")]
         found += Toolbox(self.tools).offers()
-        if self._may_finish(walk):
+        if self._may_finish(walk) and self.stopper is None:
             found.append(Offer(FINISH, "the evidence is complete, so the question can be answered."))
         return found
 

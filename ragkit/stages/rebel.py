@@ -21,6 +21,8 @@ from ragkit.stages.spending import Budget, Purse
 
 CRITERIA_FALLBACK = "rerank.rebel:criteria"
 """Flag of a question for which no rubric could be inferred, so that the fixed one was used."""
+CRITERIA_LEFT_OUT = "rerank.rebel:criteria_left_out"
+"""Flag of a question for which turn 1 named criteria that could not be used, or too many, beside others."""
 UNREADABLE = "rerank.rebel:unreadable"
 """Flag of a question with passages about which no reply could be read."""
 
@@ -131,6 +133,8 @@ class RerankRebel(Stage):
                 inferred = await first.infer(purse, rest)
                 if inferred is None:
                     flag(CRITERIA_FALLBACK)
+                elif inferred.left_out:
+                    flag(CRITERIA_LEFT_OUT)
                 rubric = inferred or rubric
         return rubric, await way.score(self._for_model(rubric), purse)
 

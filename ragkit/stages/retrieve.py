@@ -15,7 +15,9 @@ from ragkit.index.base import HYBRID_DEPTH, Index
 from ragkit.index.filters import Filter
 
 
-class _Retrieve(Stage):
+class Retrieve(Stage):
+    """What all retrieval stages share."""
+
     index: Index
     k: int = Field(10, ge=1, description="passages to return")
     where: Filter | None = Field(None, description="what the metadata of passages must be like")
@@ -48,7 +50,7 @@ class _Retrieve(Stage):
         """Return the ranking for one query."""
 
 
-class _RetrievePart(_Retrieve):
+class _RetrievePart(Retrieve):
     part: ClassVar[str]
 
     def searched(self) -> tuple[str, ...]:
@@ -96,7 +98,7 @@ class RetrieveMultiVector(_RetrievePart):
 
 
 @stage("retrieve.hybrid", writes="documents")
-class RetrieveHybrid(_Retrieve):
+class RetrieveHybrid(Retrieve):
     """Fuse the rankings of several parts of the index, as its `fusion` says: by reciprocal rank, or by scores.
 
     Source: Cormack, Clarke and Büttcher 2009, Reciprocal Rank Fusion.

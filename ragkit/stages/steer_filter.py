@@ -13,22 +13,24 @@ from ragkit.errors import InputError
 from ragkit.models.base import Encoder, LanguageModel
 from ragkit.prompts import prompt_setting, quoted, render
 from ragkit.stages.steering.pruning import OnNothing, kept
-from ragkit.stages.steering.trust import TrustClassifier, trust_features
+from ragkit.stages.steering.trust import TrustClassifier, classifier_file, trust_features
 
 
 @stage("steer.filter", writes=("documents", "vars.judgement"))
 class SteerFilter(Stage):
     """Drop each passage that a trust classifier, or a language model asked yes or no, would not rely on.
 
-    The classifier is a logistic regression on an encoder's vectors of question and passage; `ragkit steer trust` fits
-    one and measures it. The language model is asked about one passage at a time, by the probabilities of "yes" and
-    "no". Place it before `context.pack`.
+    The classifier is a logistic regression on an encoder's vectors of question, passage and the passage's sentence that
+    is nearest to the question; `ragkit steer trust` fits one and measures it. The language model is asked about one
+    passage at a time, by the probabilities of "yes" and "no". Place it before `context.pack`.
 
     Source: the baseline "context filtering" of arXiv 2509.04500, there a fine-tuned model and rules.
     """
 
     encoder: Encoder | None = Field(None, description="whose vectors the classifier was fitted on")
-    classifier: str | None = Field(None, description="file of the classifier, from `ragkit steer trust`")
+    classifier: str | None = Field(
+        None, description="file of the classifier, from `ragkit steer trust`; embedded:trust"
+    )
     model: LanguageModel | None = Field(None, description="asked instead, passage by passage")
     prompt: Annotated[str, prompt_setting("question", "text", needs=("question", "text"))] = Field(
         "steer.trust", description="what the language model is asked"
@@ -67,17 +69,17 @@ class SteerFilter(Stage):
         if self.encoder is None or self.classifier is None:
             raise InputError("steer.filter: nobody judges")  # the validator sees to it
         classifier = _loaded(self.classifier)
-        if classifier.encoder != self.encoder.describe():
+        # Precision is left to the machine; what it changes of a vector is far below what the classifier tells apart.
+        if classifier.encoder | {"dtype": None} != self.encoder.describe() | {"dtype": None}:
             raise InputError(
                 f"{self.classifier}: was fitted on vectors of {classifier.encoder}, not of {self.encoder.describe()}"
             )
-        vectors = await asyncio.gather(self.encoder.embed(question, "passage"), self.encoder.embed(text, "passage"))
-        return classifier.probability(trust_features(*vectors))
+        return classifier.probability(await trust_features(self.encoder, question, text))
 
 
 def _loaded(name: str) -> TrustClassifier:
     """Return a classifier, read anew when its file has changed."""
-    path = Path(name)
+    path = classifier_file(name)
     return _read(path, path.stat().st_mtime_ns) if path.is_file() else TrustClassifier.load(path)
 
 

@@ -7,12 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import PositiveInt
+
 from ragkit.engine.calls import OnProgress
 from ragkit.engine.component import Component
+from ragkit.errors import InputError, did_you_mean
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part
 from ragkit.pipeline import Pipeline
 from ragkit.tuning.rows import Row
-from ragkit.tuning.split import Part
+
+Copies = PositiveInt | dict[str, PositiveInt]
+"""How often the questions of each set are trained on: one number, or one by set (once where it is not named)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,19 @@ class BuildContext:
         for opener in self.openers.values():
             with opener(part) as opened:
                 yield opened
+
+    def copies(self, wanted: Copies, name: str, part: Part) -> int:
+        """Return how often the questions of a set are taken; those that are only watched are taken once.
+
+        Raises:
+            InputError: a set is named that the recipe does not have.
+        """
+        if isinstance(wanted, int):
+            return wanted if part == "train" else 1
+        for other in wanted:
+            if other not in self.openers:
+                raise InputError(f"data.copies: there is no set '{other}'{did_you_mean(other, self.openers)}")
+        return wanted.get(name, 1) if part == "train" else 1
 
 
 @dataclass(frozen=True, slots=True)

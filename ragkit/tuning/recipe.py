@@ -224,6 +224,8 @@ class _Loader:
             objective.check(adapter)
         except InputError as error:
             self.builder.complain(("objective",), str(error))
+        if not objective.gated:
+            return
         try:
             for judged in (pipeline, *([Pipeline.load(gate.baseline)] if gate.baseline else [])):
                 gate.check(judged)

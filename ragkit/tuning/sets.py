@@ -1,16 +1,17 @@
 """A recipe's question sets, each with the recipe's pipeline over its documents."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from ragkit.engine.calls import OnProgress
 from ragkit.errors import InputError
-from ragkit.evaluation.question_sets import QuestionSet, pipeline_over, set_folder, set_questions
+from ragkit.evaluation.question_sets import QuestionSet, pipeline_over, ranking_only, set_folder, set_questions
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part, in_part
 from ragkit.tuning.data import OpenSet, TuningSet
 from ragkit.tuning.recipe import Recipe
-from ragkit.tuning.split import Part, in_part
 
 
 def openers(
@@ -52,7 +53,7 @@ def counts(recipe: Recipe, data: Path | None) -> dict[str, dict[Part, int]]:
     found = {}
     for name, own in recipe.sets.items():
         questions = set_questions(name, own, set_folder(name, own, data))
-        found[name] = {part: len(in_part(questions, part)) for part in parts}
+        found[name] = {part: len(in_part(questions, part, own.split)) for part in parts}
         if not any(found[name].values()):
             raise InputError(f"set '{name}': has no questions")
     return found
@@ -67,11 +68,14 @@ def _opener(
     overrides: Sequence[str],
     on_progress: OnProgress,
 ) -> OpenSet:
+    measured = [f"run.metrics={json.dumps(own.metrics)}"] if own.metrics else []
+
     @contextmanager
     def opened(part: Part) -> Iterator[TuningSet]:
-        with pipeline_over(file, own, folder, overrides) as pipeline:
+        with pipeline_over(file, own, folder, [*overrides, *measured]) as whole:
+            pipeline = ranking_only(whole) if own.task == "ranking" else whole
             pipeline.prepare(on_progress)
-            chosen = in_part(questions, part)
+            chosen = in_part(questions, part, own.split)
             yield TuningSet(name, pipeline, chosen[: own.limit] if own.limit else chosen)
 
     def open_set(part: Part) -> AbstractContextManager[TuningSet]:

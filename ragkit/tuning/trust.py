@@ -1,6 +1,5 @@
 """Fit and measure trust judges: the classifier, and what the length or the question's words alone would do."""
 
-import asyncio
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,12 +13,12 @@ from ragkit.engine.calls import OnProgress
 from ragkit.engine.tasks import run_tasks
 from ragkit.errors import InputError, RagkitError
 from ragkit.evaluation.metrics.answers import harmonic, normalise
+from ragkit.evaluation.split import part_of
 from ragkit.evaluation.statistics import CONFIDENCE, bootstrap_statistic
 from ragkit.evaluation.steering.mixture import MixtureSettings, make_mixture
 from ragkit.evaluation.steering.testbed import Sample
 from ragkit.models.base import Encoder
 from ragkit.stages.steering.trust import TrustClassifier, trust_features
-from ragkit.tuning.split import part_of
 
 Floats = NDArray[np.float64]
 
@@ -130,14 +129,8 @@ def _fragments(sample: Sample, others: Sequence[Sample], settings: MixtureSettin
 
 
 def _embedded(items: Sequence[_Labelled], encoder: Encoder, on_progress: OnProgress) -> list[Floats]:
-    async def both(item: _Labelled) -> Floats:
-        vectors = await asyncio.gather(
-            encoder.embed(item.sample.question, "passage"), encoder.embed(item.text, "passage")
-        )
-        return trust_features(*vectors)
-
     with project_cache() as cache:
-        tasks = [functools.partial(both, item) for item in items]
+        tasks = [functools.partial(trust_features, encoder, item.sample.question, item.text) for item in items]
         outcomes = run_tasks(tasks, name="embedding", cache=cache, on_progress=on_progress)
     for item, outcome in zip(items, outcomes, strict=True):
         if outcome.error is not None:

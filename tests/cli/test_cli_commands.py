@@ -101,7 +101,9 @@ def test_stages_show(farm, ragkit):
     assert "reads   question, documents, vars.context (if written)" in result.out
     assert "writes  answer, citations" in result.out
     assert "max_new_tokens" in result.out
-    assert ragkit("stages", "show", "loop").code == 0
+    loop = ragkit("stages", "show", "loop")
+    assert loop.code == 0
+    assert "Condition: A test on one field of the state" in loop.out and "less_than" in loop.out
 
 
 @pytest.mark.parametrize(("wrong", "right"), [("answer.raed", "answer.read"), ("paralel", "parallel")])

@@ -156,6 +156,18 @@ def test_a_limit_that_is_none(farm, ragkit, limit):
     assert "--limit" in result.err
 
 
+def test_ctrl_c_before_the_first_question(farm, ragkit, monkeypatch):
+    from ragkit import Pipeline
+
+    def stopped(*_args, **_settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pipeline, "run", stopped)
+    result = ragkit("run", "farm.yaml")
+    assert result.code == 130
+    assert "Stopped. No question was asked yet; what was read and embedded is kept." in result.err
+
+
 def test_ctrl_c_tells_how_to_go_on_and_that_works(farm):
     questions = ({"id": str(n), "question": f"Is maize {n}?", "answers": ["15 percent"]} for n in range(9))
     (farm / "questions.jsonl").write_text("".join(json.dumps(question) + "\n" for question in questions))

@@ -90,7 +90,7 @@ def test_trust(folder, ragkit):
     assert [judge["judge"] for judge in measured["judges"]] == ["classifier", "length", "overlap"]
     assert min(measured["questions"]) > 0 and "trust.json" in done.out
     kept = json.loads((folder / "trust.json").read_text())
-    assert len(kept["weights"]) == 3 * 128 and kept["notes"]["controls"]["direct"] is True
+    assert len(kept["weights"]) == 6 * 128 and kept["notes"]["controls"]["direct"] is True
 
 
 @pytest.mark.parametrize(

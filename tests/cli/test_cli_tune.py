@@ -9,8 +9,8 @@ pytest.importorskip("trl")
 
 from tiny_generators import tiny_model
 
+from ragkit.evaluation.split import part_of
 from ragkit.tuning.objectives.sft import Sft
-from ragkit.tuning.split import part_of
 
 PIPELINE = """\
 name: towers

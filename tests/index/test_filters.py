@@ -187,6 +187,33 @@ def dated(tmp_path, make):
     return index
 
 
+@pytest.mark.parametrize(
+    ("test", "found"),
+    [
+        ({"is_in": ["r3", "r7", "nowhere", 3]}, ["r3", "r7"]),
+        ({"equals": "r12"}, ["r12"]),
+        ({"equals": 12}, []),
+        ({"contains": "r39"}, ["r39"]),
+        ({"at_least": "r8"}, ["r8", "r9"]),
+        ({"less_than": 5}, []),
+        ({"is_empty": True}, []),
+    ],
+)
+def test_a_passage_is_found_by_its_id(dated, test, found):
+    where = Filter.parse({"field": "id"} | test, "where")
+    assert dated.count(where) == len(found)
+    assert dated.count(Filter(negate=where)) == len(ROWS) - len(found)
+    hits = asyncio.run(dated.search("dense", "wheat", 50, where))
+    assert sorted(passage.id for passage in hits) == found
+
+
+def test_ids_are_looked_up_in_their_index(tmp_path):
+    store = store_of(tmp_path / "x", [{} for _ in range(500)])
+    text, values = Filter(field="id", is_in=["p3", "p5"]).sql()
+    query = f"EXPLAIN QUERY PLAN SELECT position FROM passages WHERE {text}"
+    assert "SEARCH passages" in str(store._connection.execute(query, values).fetchall())
+
+
 @pytest.mark.parametrize("part", ["dense", "sparse", "hybrid"])
 @pytest.mark.parametrize(
     "where",

@@ -15,7 +15,7 @@ from rerank_passages import passages
 from ragkit import Passage, Pipeline
 from ragkit.engine.calls import LocalResource, Reply
 from ragkit.engine.state import Hit
-from ragkit.errors import RagkitError
+from ragkit.errors import InputError, RagkitError
 from ragkit.index.multi_vector import max_sim
 from ragkit.models import HashEncoder, LangChainCompressor, OverlapReranker, ScriptedModel
 from ragkit.models.base import MultiVectorEncoder
@@ -275,3 +275,21 @@ def test_packaged_pipelines_are_valid(file, monkeypatch):
     monkeypatch.chdir(ROOT)
     pipeline = Pipeline.load(file)
     assert Pipeline.from_yaml(pipeline.to_yaml()).to_yaml() == pipeline.to_yaml()
+
+
+def test_mistakes_in_yaml_are_told_in_words():
+    text = """
+    models: {minilm: {provider: sentence-transformers, model: "embedded:all-minilm-l6-v2"}}
+    index: {documents: [x.txt], sparse: {}}
+    pipeline:
+      - retrieve.sparse: {k: 10}
+      - rerank.colbert: {encoder: minilm}
+      - rerank.langchain: {compressor: minilm}
+      - rerank.rebel: {modle: minilm}
+    """
+    with pytest.raises(InputError) as caught:
+        Pipeline.from_yaml(text)
+    said = str(caught.value)
+    assert "'minilm' is an encoder, but a multi-vector encoder is needed" in said
+    assert "'minilm' is an encoder, but a document compressor is needed" in said
+    assert "unknown key 'modle', did you mean 'model'?" in said and "missing key" not in said

@@ -16,6 +16,7 @@ from ragkit.models.scripted import HashEncoder, ScriptedModel
 from ragkit.pipeline import Pipeline
 from ragkit.settings import RunSettings
 from ragkit.stages import AnswerRead, SteerFilter, SteerPrune, SteerRW
+from ragkit.stages.steering import trust
 from ragkit.stages.steering.trust import TrustClassifier, trust_features
 from ragkit.testing import check_stage
 
@@ -125,10 +126,7 @@ def test_the_classifier_learns_is_kept_and_knows_its_encoder(tmp_path):
     encoder = HashEncoder(dimension=64)
 
     def features(text):
-        async def both():
-            return await asyncio.gather(encoder.embed("What grows there?", "passage"), encoder.embed(text, "passage"))
-
-        return trust_features(*asyncio.run(both()))
+        return asyncio.run(trust_features(encoder, "What grows there?", text))
 
     texts = [f"{crop} grows on field {n}" for n in range(12) for crop in ("wheat", "glass")]
     fitted = TrustClassifier.fit(
@@ -150,6 +148,27 @@ def test_the_classifier_learns_is_kept_and_knows_its_encoder(tmp_path):
     file.write_text('{"weights": "many"}')
     with pytest.raises(InputError, match="is no trust classifier"):
         run(SteerFilter(encoder=encoder, classifier=str(file)))
+
+
+def test_the_sentence_nearest_to_the_question_is_seen_in_any_company():
+    encoder, question = HashEncoder(dimension=16), "Does wheat grow on field 3?"
+    alone, among = (
+        asyncio.run(trust_features(encoder, question, text))
+        for text in ("Wheat does grow on field 3.", "Rain is due. Wheat does grow on field 3. So they say.")
+    )
+    assert alone.shape == (6 * 16,) and np.array_equal(alone[:48], alone[48:])
+    assert np.array_equal(among[48:], alone[48:]) and not np.array_equal(among[:48], alone[:48])
+
+
+def test_classifiers_that_ragkit_ships_have_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(trust, "SHIPPED", tmp_path)
+    (tmp_path / "trust").mkdir()
+    encoder = HashEncoder(dimension=8)
+    on_another_machine = encoder.describe() | {"dtype": "float16"}
+    TrustClassifier(np.zeros(48), 1.0, on_another_machine, {}).save(tmp_path / "trust" / "trust.json")
+    assert len(run(SteerFilter(encoder=encoder, classifier="embedded:trust"))["documents"]) == 2
+    with pytest.raises(InputError, match=r"'embedded:thrust', did you mean 'trust'\? \(there are: trust\)"):
+        run(SteerFilter(encoder=encoder, classifier="embedded:thrust"))
 
 
 @pytest.mark.parametrize(

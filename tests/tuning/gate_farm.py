@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from ragkit import Documents, Pipeline, Stage, stage
 from ragkit.engine.state import Passage
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import in_part
 from ragkit.models import ScriptedModel
 from ragkit.models.base import LanguageModel
 from ragkit.settings import RunSettings
 from ragkit.tuning.data import TuningSet
-from ragkit.tuning.split import in_part
 
 
 @stage("retrieve.toy_echo", writes="documents")

@@ -9,10 +9,10 @@ from gate_farm import AnswerSure, RetrieveEcho, model, openers, pipeline
 from ragkit import Pipeline
 from ragkit.errors import InputError
 from ragkit.evaluation.judges import RubricJudge
+from ragkit.evaluation.split import part_of
 from ragkit.models import ScriptedModel
 from ragkit.settings import RunSettings
 from ragkit.tuning.gate import GateSettings, run_gate
-from ragkit.tuning.split import part_of
 
 NOTHING = model(lambda name, number: False)
 EVERYTHING = model(lambda name, number: True)

@@ -7,10 +7,10 @@ import pytest
 from ragkit.errors import InputError
 from ragkit.evaluation.question_sets import set_questions
 from ragkit.evaluation.questions import read_questions
+from ragkit.evaluation.split import part_of
 from ragkit.tuning.held_out import write_held_out
 from ragkit.tuning.recipe import load_recipe
 from ragkit.tuning.run import prepare
-from ragkit.tuning.split import part_of
 
 PIPELINE = """\
 name: crops

@@ -48,7 +48,7 @@ def blocks_of(
                 for part in (mender.line(normalised(table.caption)), as_markdown(rows, table.header, mender.line))
                 if part
             )
-            placed.append((table.box, Block(text, page.shown(table.box), "table")))
+            placed.append((table.whole, Block(text, page.shown(table.whole), "table")))
         for figure in page.figures:
             caption, words = mender.line(normalised(figure.caption)), normalised(figure.words)
             if text := "\n".join(part for part in (caption, words) if part):

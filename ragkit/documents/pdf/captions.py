@@ -31,6 +31,12 @@ class Caption(NamedTuple):
     lines: tuple[int, ...]
 
 
+def label(caption: str) -> str:
+    """Return what a caption numbers its table or figure with: `Table 3`, `Figure 2.1`; '' if it does not."""
+    match = _TABLE.match(caption) or _FIGURE.match(caption)
+    return " ".join(match.group().split()).rstrip(".") if match else ""
+
+
 def find_captions(lines: Sequence[Line]) -> list[Caption]:
     """Return the captions among the lines of a page; `lines` of a caption are positions in the argument."""
     found: list[Caption] = []

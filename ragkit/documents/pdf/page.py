@@ -18,9 +18,10 @@ _CAPTION_LINES = 3
 
 @dataclass(frozen=True, slots=True)
 class TablePart:
-    """A table: its box with the caption, the caption's lines and the cells."""
+    """A table: its box without and with the caption, the caption's lines and the cells."""
 
     box: Box
+    whole: Box
     caption: str
     rows: list[list[str]]
     header: int
@@ -58,6 +59,12 @@ class PageParts:
     readable: bool = True
     scanned: bool = False
 
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the page as it is shown."""
+        sides = (self.height, self.width) if self.quarter_turns % 2 else (self.width, self.height)
+        return round(sides[0], 1), round(sides[1], 1)
+
     def shown(self, box: Box) -> Box:
         """Return a box of this position as a rounded box on the page as it is shown."""
         x0, y0, x1, y1 = turned(box, self.quarter_turns, self.width, self.height)
@@ -88,8 +95,8 @@ def take_apart(pymupdf: Any, page: Any, number: int, settings: PdfSettings, reco
         caption = _take(free, table.box, ("table",)) or _take(free, table.box, ("figure",))
         used |= {position for position, line in lines if share_inside(line.box, table.box) > 0.5}
         used |= set(caption.lines) if caption else set()
-        box = union([table.box, caption.box]) if caption else table.box
-        parts.tables.append(TablePart(box, _text(content, caption), table.grid.rows, table.grid.header))
+        whole = union([table.box, caption.box]) if caption else table.box
+        parts.tables.append(TablePart(table.box, whole, _text(content, caption), table.grid.rows, table.grid.header))
     boxes = find_figures(content, [table.box for table in tables], captions) if settings.figures else []
     kept = {position for caption in captions for position in caption.lines}
     for box in sorted(boxes, key=lambda box: (box[1], box[0])):

@@ -55,6 +55,12 @@ class Judge(Component):
         """Return the grades of raters whose agreement is of interest, by rater; None where one gave none."""
         return {}
 
+    def report(
+        self, questions: Sequence[Question], predictions: Sequence[PredictionRow], judgements: Sequence[Judgement]
+    ) -> dict[str, Any]:
+        """Return what else the report of a run should hold about all judgements together."""
+        return {}
+
     @property
     def grades(self) -> tuple[str, ...]:
         """The grades that raters give, from the lowest to the highest."""

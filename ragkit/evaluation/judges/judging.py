@@ -75,7 +75,11 @@ def run_judges(
                 failed=frozenset(at for at, judgement in enumerate(judgements) if figure in judgement.failures),
                 quality=figure != INCONSISTENT,
             )
-        report[name] = {"usage": _usage(mine), "agreement": _agreement(judge, judgements)}
+        report[name] = {
+            "usage": _usage(mine),
+            "agreement": _agreement(judge, judgements),
+            **judge.report(questions, predictions, judgements),
+        }
         rows += [
             {"id": question.id, "judge": name, **asdict(judgement)}
             for question, judgement in zip(questions, judgements, strict=True)

@@ -1,4 +1,4 @@
-"""Pictures of the pages that answers cite, small enough to travel inside a report."""
+"""Pictures of the pages that readers were shown and that answers cite, small enough to travel inside a report."""
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,13 +11,15 @@ from ragkit.documents.pdf.opening import opened
 from ragkit.errors import InputError
 from ragkit.evaluation.prediction import PredictionRow
 
-# Enough to read by; a page takes about 100 kB.
+# Enough to read a cited page by, about 100 kB, and to know any other again, about 15 kB.
 DPI = 80
+THUMBNAIL_DPI = 36
 JPEG_QUALITY = 50
 
 
 class Pictures:
-    """The cited pages of PDFs as JPEG pictures, drawn one after the other while a report is written.
+    """Pages of PDFs as JPEG pictures, drawn one after the other while a report is written: those that are cited, and,
+    smaller, the others that were in prompts.
 
     Args:
         predictions: what cites.
@@ -26,7 +28,10 @@ class Pictures:
 
     def __init__(self, predictions: Sequence[PredictionRow], files: Mapping[str, Path]) -> None:
         self._files = files
-        self._pages = list(dict.fromkeys(page for row in predictions for page in _cited(row) if page[0] in files))
+        cited = dict.fromkeys(page for row in predictions for page in _cited(row) if page[0] in files)
+        shown = dict.fromkeys(page for row in predictions for page in _shown(row) if page[0] in files)
+        self._dpi = dict.fromkeys(shown, THUMBNAIL_DPI) | dict.fromkeys(cited, DPI)
+        self._pages = list(cited | shown)
 
     def keys(self) -> dict[str, Any]:
         """Return number, and size of the page in points, of each picture by its page (`<document>#p<page>`)."""
@@ -41,7 +46,9 @@ class Pictures:
         """Yield the pictures in base64."""
         for document, page in self._pages:
             with self._opened(document, page) as opened_page:
-                picture = opened_page.get_pixmap(dpi=DPI).tobytes("jpeg", jpg_quality=JPEG_QUALITY)
+                picture = opened_page.get_pixmap(dpi=self._dpi[document, page]).tobytes(
+                    "jpeg", jpg_quality=JPEG_QUALITY
+                )
             yield base64.b64encode(picture).decode("ascii")
 
     @contextmanager
@@ -57,15 +64,22 @@ class Pictures:
 
 
 def _cited(row: PredictionRow) -> Iterator[tuple[str, int]]:
-    cited = {citation["passage"] for citation in row["citations"]}
+    return _places(row, {citation["passage"] for citation in row["citations"]})
+
+
+def _shown(row: PredictionRow) -> Iterator[tuple[str, int]]:
+    return _places(row, set(row["context"]))
+
+
+def _places(row: PredictionRow, ids: set[str]) -> Iterator[tuple[str, int]]:
     for passage in row["documents"]:
         document, page = passage.get("document"), passage.get("page")
-        if passage["id"] in cited and document and page:
+        if passage["id"] in ids and document and page:
             yield document, page
 
 
 def pictures_of(lock: Mapping[str, Any], predictions: Sequence[PredictionRow]) -> Pictures:
-    """Return the pictures of the pages that a run cites, from the documents that its lock names.
+    """Return the pictures of the pages that a run shows and cites, from the documents that its lock names.
 
     Raises:
         InputError: the run has no index of documents, or they are not where they were.

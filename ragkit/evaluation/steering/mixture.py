@@ -38,7 +38,10 @@ class Controls(Component):
     """What takes away the short cuts by which bad fragments can be told without being understood."""
 
     direct: bool = Field(False, description="the right answer itself is one of the good fragments")
-    long: bool = Field(False, description="bad fragments go on with a good sentence about something else")
+    long: bool = Field(False, description="bad fragments go on with good sentences about something else")
+    balanced: bool = Field(
+        False, description="the same, where it makes a bad fragment about as long as some good one of its question"
+    )
     beside: bool = Field(False, description="half of the bad fragments are about another question")
 
 
@@ -140,6 +143,10 @@ def make_mixture(sample: Sample, bad: int, settings: MixtureSettings, others: Se
     if controls.long:
         _need(strangers, "controls.long")
         poison = [_lengthened(text, strangers[n % len(strangers)], own) for n, text in enumerate(poison)]
+    if controls.balanced:
+        _need(strangers, "controls.balanced")
+        wanted = cycle(draw.sample(own, len(own)))
+        poison = [_as_long(text, next(wanted), strangers[:_MOST_TRIES]) for text in poison]
     good_texts = _filled(own, total - bad, settings.fill, (text for other in strangers for text in other.clean))
     bad_texts = _filled(poison, bad, settings.fill, (text for other in strangers for text in other.bad))
     fragments = [Fragment(text, False) for text in good_texts] + [Fragment(text, True) for text in bad_texts]
@@ -165,6 +172,16 @@ def _lengthened(text: str, stranger: Sample, good: Sequence[str]) -> str:
             break
         text = f"{text.rstrip()} {sentence}"
     return text
+
+
+def _as_long(text: str, good: str, strangers: Sequence[Sample]) -> str:
+    """Return a text as it is, or with the sentence about something else that brings it nearest to a good one's length.
+
+    Without it, length tells: a bad fragment of the pools is short, a lengthened one is longer than all good ones.
+    """
+    missing = len(good.split()) - len(text.split())
+    additions = ["", *(sentence for stranger in strangers for sentence in stranger.clean)]
+    return f"{text} {min(additions, key=lambda sentence: abs(missing - len(sentence.split())))}".rstrip()
 
 
 def _filled(own: Sequence[str], wanted: int, fill: Fill, further: Iterator[str]) -> list[str]:

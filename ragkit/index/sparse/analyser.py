@@ -40,6 +40,7 @@ class Analyser:
     """
 
     def __init__(self, settings: SparseSettings) -> None:
+        self._whitespace = settings.tokens == "whitespace"
         self._stopwords = _stopwords(settings.stopwords)
         self._steps: list[_Step] = [_stemmer(settings.stemmer)] if settings.stemmer else []
         if settings.fold_accents:
@@ -50,7 +51,12 @@ class Analyser:
         return [term for term in self.terms(self.words(text)) if term is not None]
 
     def words(self, text: str) -> list[str]:
-        """Return the words of a text in order, stop words too, as they are written in lower case."""
+        """Return the words of a text in order, stop words too, as they are written in lower case.
+
+        Of `tokens: whitespace` these are the stretches between white space, in their own case.
+        """
+        if self._whitespace:
+            return text.split()
         if text.isascii():
             return _ASCII_WORD.findall(text.lower())
         text = unicodedata.normalize("NFKC", text.translate(_MARKS)).lower()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ class ReferenceEngine:
     """
 
     def __init__(self, folder: Path, settings: SparseSettings) -> None:
-        rank_bm25 = need("rank_bm25", "rank-bm25", "engine: rank-bm25")
         counts = Counts(folder)
         self._numbers = read_vocabulary(folder)
         self._terms, self._owners = counts.columns["terms"], np.repeat(np.arange(len(counts.sizes)), counts.sizes)
@@ -30,11 +30,7 @@ class ReferenceEngine:
             pairs = slice(ends[position] - counts.sizes[position], ends[position])
             occurrences = np.repeat(self._terms[pairs], counts.columns["frequencies"][pairs])
             corpus.append([words[number] for number in occurrences])
-        constants = {"k1": settings.k1, "b": settings.b}
-        if settings.method != "robertson":
-            constants["delta"] = settings.delta
-        made = getattr(rank_bm25, REFERENCES[settings.method])
-        self._bm25 = made(corpus, **constants) if len(self._terms) else None  # it divides by the number of words
+        self._bm25 = rank_bm25(settings, corpus) if len(self._terms) else None  # it divides by the number of words
 
     def scores(self, terms: Sequence[str]) -> tuple[NDArray[np.floating], float]:
         """Return the score of each passage, and 0 (nothing is to be added)."""
@@ -45,3 +41,13 @@ class ReferenceEngine:
             holds = np.isin(self._terms, [self._numbers[term] for term in known])
             scores[np.bincount(self._owners, holds, self._passages) == 0] = 0
         return scores, 0.0
+
+
+def rank_bm25(settings: SparseSettings, corpus: Sequence[Sequence[str]]) -> Any:
+    """Return rank-bm25's object for a variant over the words of passages, of which one at least has some."""
+    constants = {"k1": settings.k1, "b": settings.b}
+    if settings.method != "robertson":
+        constants["delta"] = settings.delta
+    return getattr(need("rank_bm25", "rank-bm25", "engine: rank-bm25"), REFERENCES[settings.method])(
+        corpus, **constants
+    )

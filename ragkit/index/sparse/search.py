@@ -10,6 +10,7 @@ from ragkit.errors import need
 from ragkit.index.inverted import Inverted
 from ragkit.index.part import Ranking, Selection
 from ragkit.index.sparse.analyser import Analyser
+from ragkit.index.sparse.filtered import FilteredEngine
 from ragkit.index.sparse.reference import ReferenceEngine
 from ragkit.index.sparse.settings import SparseSettings
 from ragkit.index.top import best
@@ -20,6 +21,7 @@ class SparseIndex:
 
     def __init__(self, folder: Path, settings: SparseSettings) -> None:
         self._analyse = Analyser(settings)
+        self._filtered = FilteredEngine(folder, settings) if settings.statistics == "filter" else None
         self._engine: _Bm25s | ReferenceEngine = (
             _Bm25s(folder) if settings.engine == "bm25s" else ReferenceEngine(folder, settings)
         )
@@ -33,7 +35,10 @@ class SparseIndex:
         return [self._search(query, k, allowed) for query in queries]
 
     def _search(self, query: str, k: int, allowed: Selection | None) -> Ranking:
-        scores, base = self._engine.scores(self._analyse(query))
+        terms = self._analyse(query)
+        if self._filtered is not None and allowed is not None:
+            return self._filtered.search(terms, k, allowed)
+        scores, base = self._engine.scores(terms)
         return best(scores, k, allowed, base=base)
 
 

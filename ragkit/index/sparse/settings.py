@@ -9,6 +9,8 @@ from ragkit.index.part import PartSettings
 ANALYSIS = "NFKC, lower case, Unicode words, pairs of characters in unspaced scripts; 1"
 """Names the rules of the analyser in the manifest; the number goes up with every change of what comes out."""
 
+Tokens = Literal["words", "whitespace"]
+Statistics = Literal["corpus", "filter"]
 Bm25Method = Literal["lucene", "robertson", "atire", "bm25l", "bm25+"]
 Engine = Literal["bm25s", "rank-bm25"]
 Stemmer = Literal[
@@ -43,6 +45,14 @@ class SparseSettings(PartSettings):
     """
 
     method: Bm25Method = Field("lucene", description="The variant of BM25.")
+    tokens: Tokens = Field(
+        "words", description="words: lower-case Unicode words; whitespace: what stands between white space, as it is."
+    )
+    statistics: Statistics = Field(
+        "corpus",
+        description="What idf and mean length are taken from: all passages, or those that a search's filter lets "
+        "through (of a question about one document, its own).",
+    )
     stemmer: Stemmer | None = Field("english", description="A Snowball stemmer; null leaves words as they are.")
     stopwords: Stopwords | None = Field(
         "english",
@@ -66,6 +76,14 @@ class SparseSettings(PartSettings):
         return settings
 
     @model_validator(mode="after")
+    def _white_space_alone(self) -> Self:
+        if self.tokens == "whitespace" and (self.stemmer or self.stopwords or self.fold_accents):
+            raise ValueError(
+                "tokens: whitespace leaves words as they are: set stemmer: null, stopwords: null, fold_accents: false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _engine_has_the_method(self) -> Self:
         if self.engine == "rank-bm25" and self.method not in REFERENCES:
             raise ValueError(f"rank-bm25 has no '{self.method}', only {', '.join(REFERENCES)}")
@@ -73,8 +91,11 @@ class SparseSettings(PartSettings):
 
     def built_with(self) -> dict[str, Any]:
         """Return what the files depend on."""
-        return self.model_dump(exclude={"engine"}) | {"analysis": ANALYSIS}
+        settings = self.model_dump(exclude={"engine", "statistics", "tokens"}) | {"analysis": ANALYSIS}
+        # With words it stays what it was before there was a choice, and so do the indexes that are there.
+        return settings if self.tokens == "words" else settings | {"tokens": self.tokens}
 
     def searched_with(self) -> dict[str, Any]:
         """Return what else scores depend on."""
-        return {"engine": self.engine}
+        chosen = {"engine": self.engine}
+        return chosen if self.statistics == "corpus" else chosen | {"statistics": self.statistics}

@@ -11,6 +11,7 @@ from ragkit.stages.agents.actions import FINISH, SEARCH, Form, one_line
 
 _SPARED = 2
 _SENTENCES, _PASSAGES = 3, 3
+_BAR = " | "
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _whole(turns: Sequence[Turn]) -> tuple[View, ...]:
         shown = []
         for passage in turn.passages:
             number += 1
-            shown.append((number, f"{title_of(passage)} | {one_line(passage.page_content)}"))
+            shown.append((number, f"{title_of(passage)}{_BAR}{one_line(passage.page_content)}"))
         views.append(View(turn, place, tuple(shown)))
     return tuple(views)
 
@@ -120,8 +121,10 @@ def _fields(view: View) -> str:
 def _shrunk(turns: Sequence[Turn]) -> Iterator[tuple[View, ...]]:
     """Yield shorter and shorter views of turns; the turns themselves stay as they are.
 
-    First older observations lose sentences, then passages, then the oldest turns go (the first search and the last two
-    observations are spared), then every passage is cut to a sentence, and in the end the oldest go without exception.
+    First older observations lose sentences, then passages (the first search and the last two observations are spared),
+    then every passage is cut to two sentences and to one, then all but the last observation's to their titles, then the
+    oldest turns but those three go, and in the end the oldest go without exception. Text goes before turns: a title
+    still says what was found.
     """
     views = _whole(turns)
     yield views
@@ -129,11 +132,14 @@ def _shrunk(turns: Sequence[Turn]) -> Iterator[tuple[View, ...]]:
         older = range(1, max(1, len(views) - _SPARED))
         views = tuple(_cut(view, _SENTENCES, passages) if place in older else view for place, view in enumerate(views))
         yield views
+    for sentences in (2, 1):
+        views = tuple(_cut(view, sentences, None) for view in views)
+        yield views
+    views = (*(_cut(view, 0, None) for view in views[:-1]), *views[-1:])
+    yield views
     while len(views) > 1 + _SPARED:
         views = (views[0], *views[2:])
         yield views
-    views = tuple(_cut(view, 1, None) for view in views)
-    yield views
     while len(views) > 1:
         views = views[1:]
         yield views
@@ -143,11 +149,12 @@ def _shrunk(turns: Sequence[Turn]) -> Iterator[tuple[View, ...]]:
 
 
 def _cut(view: View, sentences: int, passages: int | None) -> View:
+    """Return a view with so many passages of so many sentences each; of none, their titles."""
     spans = need("nupunkt", "nupunkt", "shortening trajectories").sentence_spans
     shown = []
     for number, text in view.shown[:passages]:
-        ends = [end for _, end in spans(text)][:sentences]
-        shown.append((number, text[: ends[-1]] if ends else text))
+        ends = [end for _, end in spans(text)][:sentences] if sentences else [text.find(_BAR)]
+        shown.append((number, text[: ends[-1]] if ends and ends[-1] > 0 else text))
     return replace(view, shown=tuple(shown))
 
 

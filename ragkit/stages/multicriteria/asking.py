@@ -1,6 +1,5 @@
 """How passages are put before a model, and how it is asked once more."""
 
-import json
 import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
@@ -78,7 +77,7 @@ def shown_passage(passage: Passage, text: str, fields: Sequence[str]) -> str:
         for field in fields
         if isinstance(value := passage.metadata.get(field), (str, int, float)) and str(value).strip()
     }
-    return json.dumps(known | {"text": text}, ensure_ascii=False)
+    return quoted(known | {"text": text})
 
 
 async def cut(model: LanguageModel, text: str, tokens: int | None) -> str:

@@ -92,11 +92,17 @@ FIXED = (
 
 
 class Rubric(NamedTuple):
-    """What the passages of one query are scored by; `inferred` from the query, or fixed."""
+    """What the passages of one query are scored by.
+
+    Attributes:
+        inferred: from the query; or else fixed.
+        left_out: criteria of the reply that could not be used, or were too many.
+    """
 
     relevance: Criterion
     criteria: tuple[Criterion, ...]
     inferred: bool = False
+    left_out: int = 0
 
 
 def _short(longest: int) -> dict[str, Any]:

@@ -75,4 +75,6 @@ class Turn:
             relevance = read_relevance(value)
             return None if relevance is None else Rubric(relevance, (), inferred=True)
         criteria = read_criteria(value)
-        return Rubric(RELEVANCE, criteria, inferred=True) if criteria else None
+        if not criteria:
+            return None
+        return Rubric(RELEVANCE, criteria, inferred=True, left_out=len(value["criteria"]) - len(criteria))

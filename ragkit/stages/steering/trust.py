@@ -1,5 +1,6 @@
 """A small classifier that says from vectors whether a passage can be relied on for a question."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,22 +10,49 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit.errors import InputError
+from ragkit.errors import InputError, did_you_mean
+from ragkit.models.adapters import SHIPPED
+from ragkit.models.base import Encoder
+from ragkit.models.embedded import PREFIX
 
-Vector = NDArray[np.float32]
+CLASSIFIER = "trust.json"
+"""What the file of a classifier that ragkit ships is called, in a folder of its name."""
 
 
-def trust_features(question: Vector, text: Vector) -> NDArray[np.float64]:
-    """Return what the classifier sees of a question and a text: the text's vector, and how it lies to the question's.
+def classifier_file(name: str) -> Path:
+    """Return the file of a classifier: one that ragkit ships (`embedded:<name>`), or the user's own.
 
-    Args:
-        question: shape (dimension,).
-        text: shape (dimension,).
+    Raises:
+        InputError: ragkit ships none of this name.
+    """
+    if not name.startswith(PREFIX):
+        return Path(name)
+    shipped = sorted(path.parent.name for path in SHIPPED.glob(f"*/{CLASSIFIER}"))
+    wanted = name.removeprefix(PREFIX)
+    if wanted not in shipped:
+        known = ", ".join(shipped) or "none"
+        raise InputError(f"unknown embedded classifier '{name}'{did_you_mean(wanted, shipped)} (there are: {known})")
+    return SHIPPED / wanted / CLASSIFIER
+
+
+async def trust_features(encoder: Encoder, question: str, text: str) -> NDArray[np.float64]:
+    """Return what the classifier sees of a question and a text.
+
+    Of the text as a whole, and of its sentence that is nearest to the question: the vector, and how it lies to the
+    question's. A false claim is one sentence, whatever else stands around it.
 
     Returns:
-        Shape (3 x dimension,).
+        Shape (6 x dimension,).
     """
-    return np.concatenate([text, question * text, np.abs(question - text)]).astype(np.float64)
+    from sentencex import segment
+
+    sentences = [sentence for piece in segment("en", text) if (sentence := piece.strip())] or [text]
+    asked, whole, *parts = await asyncio.gather(
+        *(encoder.embed(one, "passage") for one in (question, text, *sentences))
+    )
+    nearest = max(parts, key=lambda part: float(part @ asked))
+    seen = [feature for one in (whole, nearest) for feature in (one, asked * one, np.abs(asked - one))]
+    return np.concatenate(seen).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +60,7 @@ class TrustClassifier:
     """A logistic regression on `trust_features`.
 
     Attributes:
-        weights: shape (3 x dimension,).
+        weights: shape (6 x dimension,).
         bias: of the same.
         encoder: description of the encoder whose vectors it was fitted on.
         notes: what it was fitted on, and how well it did, as JSON data.

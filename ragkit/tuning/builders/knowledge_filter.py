@@ -8,12 +8,12 @@ from pydantic import Field
 
 from ragkit.engine.registry import builders
 from ragkit.errors import InputError
+from ragkit.evaluation.split import Part
 from ragkit.models.base import ENTAILMENT
 from ragkit.stages.filter import FilterKnowledge, spelt_labels
 from ragkit.tuning.builders.passages import Pool, draw, pools_of, stages_of
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.rows import EvidenceRow, Row, SftRow
-from ragkit.tuning.split import Part
 
 _TITLE = "title"
 

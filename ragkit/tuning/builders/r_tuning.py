@@ -16,6 +16,7 @@ from ragkit.engine.registry import builders
 from ragkit.engine.tasks import run_tasks
 from ragkit.errors import RagkitError
 from ragkit.evaluation.evidence import holds_answer
+from ragkit.evaluation.split import Part
 from ragkit.models.base import Prompt
 from ragkit.pipeline import Pipeline
 from ragkit.prompts import render
@@ -25,7 +26,6 @@ from ragkit.tuning.builders.reader import ABSENT, DrawnRow, ReaderBuilder, reade
 from ragkit.tuning.builders.stages import stage_with
 from ragkit.tuning.data import BuildContext
 from ragkit.tuning.rows import Row, SftRow
-from ragkit.tuning.split import Part
 
 _TEMPERATURE = 0.7
 
@@ -73,10 +73,10 @@ class RTuningBuilder(ReaderBuilder):
 
     def build(self, part: Part, context: BuildContext) -> Sequence[Row]:
         rows: list[Row] = []
-        copies = self.copies if part == "train" else 1
         with project_cache() as cache:
             for opened in context.sets(part):
                 stage = reader_of(opened.pipeline, context.model)
+                copies = context.copies(self.copies, opened.name, part)
                 drawn = [
                     row
                     for reading in readings(opened, context)

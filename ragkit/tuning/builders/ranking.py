@@ -5,7 +5,7 @@ import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,11 +15,11 @@ from ragkit.engine.controls import steps_of
 from ragkit.engine.registry import builders
 from ragkit.engine.state import Documents, Passage
 from ragkit.engine.tasks import Task, run_tasks
-from ragkit.errors import InputError, did_you_mean
+from ragkit.errors import InputError
 from ragkit.evaluation.evidence import Evidence, holds_answer
-from ragkit.index.build import PASSAGES
+from ragkit.evaluation.split import Part
 from ragkit.index.fields import SearchField, searched_text
-from ragkit.index.folder import current_build
+from ragkit.index.folder import PASSAGES, current_build
 from ragkit.index.local import LocalIndex
 from ragkit.index.store import PassageStore
 from ragkit.models.base import Encoder, Reranker
@@ -27,9 +27,8 @@ from ragkit.pipeline import Pipeline
 from ragkit.stages.rerank import RerankCrossEncoder
 from ragkit.tuning.builders.self_supervised import Kind, free_queries
 from ragkit.tuning.calls import values_of
-from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
+from ragkit.tuning.data import BuildContext, Copies, DataBuilder, TuningSet
 from ragkit.tuning.rows import RankingRow, Row
-from ragkit.tuning.split import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +91,8 @@ class RankingBuilder(DataBuilder):
     margin: float | None = Field(
         0.95, gt=0, description="share of the best gold passage's score above which others are no negatives; null: none"
     )
-    copies: dict[str, Annotated[int, Field(ge=1)]] = Field(
-        {}, description="how often the rows of a set are taken, once by default; evens out sets of different sizes"
+    copies: Copies = Field(
+        1, description="how often the rows of each set are taken, or {set: times}; evens out sets of different sizes"
     )
     titles: int = Field(0, ge=0, description="rows of each set whose query is a title")
     sentences: int = Field(0, ge=0, description="rows of each set whose query is a sentence of the passage")
@@ -104,11 +103,9 @@ class RankingBuilder(DataBuilder):
     def build(self, part: Part, context: BuildContext) -> Sequence[Row]:
         if sum(teacher is not None for teacher in (self.teacher, self.reranker, self.encoder)) > 1:
             raise InputError("data: name one teacher: teacher, reranker or encoder")
-        for name in self.copies:
-            if name not in context.openers:
-                raise InputError(f"data.copies: there is no set '{name}'{did_you_mean(name, context.openers)}")
         rows: list[Row] = []
         for opened in context.sets(part):
+            copies = context.copies(self.copies, opened.name, part)
             index = opened.pipeline.index
             if not isinstance(index, LocalIndex):
                 raise InputError(f"set '{opened.name}': gold passages are looked up in an index of type 'local'")
@@ -116,7 +113,6 @@ class RankingBuilder(DataBuilder):
             queries = list(self._questions(opened, index, fields))
             if part == "train":
                 queries += self._free(index, fields, context.seed)
-            copies = self.copies.get(opened.name, 1) if part == "train" else 1
             rows += self._rows(opened.name, queries, index, fields, context) * copies
         return rows
 

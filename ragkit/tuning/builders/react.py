@@ -19,6 +19,7 @@ from ragkit.evaluation.metrics import parse_metric
 from ragkit.evaluation.metrics.answers import normalise
 from ragkit.evaluation.prediction import PredictionRow
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part
 from ragkit.models.base import Prompt
 from ragkit.pipeline import Pipeline
 from ragkit.stages.agents.actions import FINISH, SEARCH, Action
@@ -26,9 +27,8 @@ from ragkit.stages.agents.trajectory import fit, title_of, turn_of
 from ragkit.stages.react import AgentReact, Walk
 from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
-from ragkit.tuning.frugal.evidence import agent_of, candidate_scores, recall
+from ragkit.tuning.frugal.evidence import agent_of, candidate_scores, found_units, recall
 from ragkit.tuning.rows import DemoRow, RolloutRow, Row, SftRow
-from ragkit.tuning.split import Part
 
 _COMPLETE = "The evidence is complete."
 
@@ -78,6 +78,9 @@ class ReactRows(DataBuilder):
         is a usable search. The paper's.
       - `never`: only searches are learned.
 
+    A first search that finds much leaves little to learn. With `hold_back` each gold passage that it found is kept from
+    it once, in a way of its own, so that this passage is what is missing.
+
     With `rows: stops`, rows are the stopper's: yes after the search that found the last gold passage, no before it, as
     many of each.
 
@@ -89,6 +92,7 @@ class ReactRows(DataBuilder):
     rows: Literal["steps", "stops"] = Field("steps", description="steps of the agent, or yes and no of the stopper")
     teacher: Literal["titles", "model", "both"] = Field("titles", description="who proposes queries")
     grounded: bool = Field(True, description="only titles that occur in the question or in what was found")
+    hold_back: bool = Field(False, description="also ways whose first search lacks one of the gold passages it found")
     demos: tuple[str, ...] = Field((), description="files of demonstrations; the model proposes with each of them")
     draws: int = Field(1, ge=1, description="queries that the model proposes with each prompt")
     temperature: float = Field(0.7, gt=0, description="of those proposals")
@@ -114,7 +118,8 @@ class ReactRows(DataBuilder):
             for question, outcome in zip(questions, outcomes, strict=True):
                 if outcome.error is not None:
                     raise RagkitError(f"question '{question.id}' could not be explored: {outcome.error}")
-                rows += self._rows(opened.name, question, stage, outcome.value)
+                for explored in outcome.value:
+                    rows += self._rows(opened.name, question, stage, explored)
         kind = "no" if self.rows == "stops" else "finish"
         rows = _at_most(rows, kind, self.finish_share, context.seed)
         random.Random(context.seed).shuffle(rows)  # noqa: S311 - not for secrets
@@ -122,12 +127,19 @@ class ReactRows(DataBuilder):
 
     async def _explore(
         self, stage: AgentReact, question: Question, titles: Sequence[Passage], open_ended: bool
-    ) -> Explored:
+    ) -> list[Explored]:
+        """Return the way from the first search, and those from the same search without one of its gold passages."""
         ends = self.finish == "covered" or (self.finish == "mixed" and not open_ended)
         # What is decided here is when to stop, so nothing else may stop the loop.
         own = stage.model_copy(update={"demos": None, "finish": ends, "stop": (), "stopper": None})
-        gold = question.supporting_ids
-        walk = await own.begin(question.question)
+        begun = await own.begin(question.question)
+        held = [one for one in begun.passages if found_units([one], question.supporting_ids)] if self.hold_back else []
+        starts = [begun, *[await own.begin(question.question, without=(passage,)) for passage in held]]
+        return [await self._go_on(stage, own, walk, question.supporting_ids, titles) for walk in starts]
+
+    async def _go_on(
+        self, stage: AgentReact, own: AgentReact, walk: Walk, gold: Sequence[str], titles: Sequence[Passage]
+    ) -> Explored:
         explored = Explored(walk)
         while len(walk.turns) < own.budget:
             covered = recall(walk.passages, gold) == 1

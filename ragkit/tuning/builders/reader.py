@@ -14,13 +14,13 @@ from ragkit.errors import InputError
 from ragkit.evaluation.evidence import Evidence, holds_answer
 from ragkit.evaluation.question_sets import ranking_only
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part
 from ragkit.pipeline import Pipeline
 from ragkit.prompts import render
 from ragkit.stages.answer import AnswerRead, containing
 from ragkit.tuning.builders.stages import stage_with
-from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
+from ragkit.tuning.data import BuildContext, Copies, DataBuilder, TuningSet
 from ragkit.tuning.rows import Row, SftRow
-from ragkit.tuning.split import Part
 
 GOLD, MIXED, ABSENT = "gold", "mixed", "absent"
 
@@ -96,7 +96,7 @@ class ReaderBuilder(DataBuilder):
 
     makes: ClassVar[type[Row]] = SftRow
 
-    copies: int = Field(1, ge=1, description="rows of each question, each drawn anew")
+    copies: Copies = Field(1, description="rows of each question, each drawn anew, or {set: rows}")
     gold: float = Field(0.4, ge=0, description="share of rows with gold passages only")
     mixed: float = Field(0.45, ge=0, description="share of rows with distractors among the gold passages")
     absent: float = Field(0.15, ge=0, description="share of rows without a gold passage, which are abstained on")
@@ -108,7 +108,7 @@ class ReaderBuilder(DataBuilder):
         rows: list[Row] = []
         for opened in context.sets(part):
             stage = reader_of(opened.pipeline, context.model)
-            copies = self.copies if part == "train" else 1
+            copies = context.copies(self.copies, opened.name, part)
             for reading in readings(opened, context):
                 rows += [drawn.row for drawn in self.draw(opened.name, reading, stage, context.seed, copies)]
         random.Random(context.seed).shuffle(rows)  # noqa: S311 - not for secrets

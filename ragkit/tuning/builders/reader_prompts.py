@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ragkit.engine.registry import builders
+from ragkit.evaluation.split import Part
 from ragkit.tuning.builders.reader import ABSENT, DrawnRow, ReaderBuilder, reader_of, readings
 from ragkit.tuning.data import BuildContext
 from ragkit.tuning.rows import PromptRow, Row
-from ragkit.tuning.split import Part
 
 
 @builders.register("reader_prompts")
@@ -25,7 +25,7 @@ class ReaderPromptsBuilder(ReaderBuilder):
         rows: list[Row] = []
         for opened in context.sets(part):
             stage = reader_of(opened.pipeline, context.model)
-            copies = self.copies if part == "train" else 1
+            copies = context.copies(self.copies, opened.name, part)
             for reading in readings(opened, context):
                 drawn = self.draw(opened.name, reading, stage, context.seed, copies)
                 rows += [

@@ -13,12 +13,12 @@ from ragkit.engine.run import Asked
 from ragkit.engine.state import Documents
 from ragkit.engine.tasks import run_tasks
 from ragkit.errors import InputError, RagkitError
+from ragkit.evaluation.split import Part
 from ragkit.models.base import Prompt
 from ragkit.pipeline import Pipeline
 from ragkit.stages.rebel import RerankRebel
 from ragkit.tuning.data import BuildContext, DataBuilder
 from ragkit.tuning.rows import Row, SftRow
-from ragkit.tuning.split import Part
 
 
 @builders.register("rebel")

@@ -11,6 +11,7 @@ from ragkit.engine.registry import builders
 from ragkit.engine.state import Documents
 from ragkit.errors import InputError
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part
 from ragkit.stages.rewrite import RewritePlus
 from ragkit.stages.rewritten import Rewritten, distinct, write_rewritten
 from ragkit.tuning.builders.passages import Retrieval, is_gold, retrieval_of, stages_of
@@ -18,7 +19,6 @@ from ragkit.tuning.builders.query_candidates import candidates_of, questions_of
 from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.rows import Row, SftRow
-from ragkit.tuning.split import Part
 
 _DEEPER = 5
 """How much deeper than `k` rankings are looked at, so that it shows whether a query brings evidence nearer."""

@@ -11,6 +11,7 @@ from ragkit.engine.registry import builders
 from ragkit.engine.stage import Stage
 from ragkit.errors import InputError
 from ragkit.evaluation.evidence import Evidence
+from ragkit.evaluation.split import Part
 from ragkit.evaluation.steering.mixture import Controls, Mixture, MixtureSettings, make_mixture
 from ragkit.evaluation.steering.testbed import Sample, bad_ids, pool_of
 from ragkit.models.base import LanguageModel
@@ -23,7 +24,6 @@ from ragkit.tuning.builders.stages import stage_with
 from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.rows import Row, SftRow
-from ragkit.tuning.split import Part
 
 S = TypeVar("S", bound=Stage)
 Controlled = Controls(direct=True, long=True, beside=False)

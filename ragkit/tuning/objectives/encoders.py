@@ -14,7 +14,7 @@ from ragkit.models.devices import check
 from ragkit.models.embedded import locate, quiet_transformers
 from ragkit.tuning.job import AdapterSettings, TrainingJob
 from ragkit.tuning.objectives import trainer as shared
-from ragkit.tuning.rows import RankingRow
+from ragkit.tuning.rows import RankingRow, Row
 
 _TRAINED = "trained.safetensors"
 
@@ -196,7 +196,7 @@ def _clash(rows: Sequence[RankingRow], one: Example, other: Example) -> bool:
     )
 
 
-def set_of(row: RankingRow) -> str:
+def set_of(row: Row) -> str:
     """Return the name of the set that a row is from."""
     return str(row.origin.get("set", ""))
 

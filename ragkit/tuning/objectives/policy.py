@@ -13,12 +13,12 @@ from ragkit.engine.registry import objectives
 from ragkit.engine.run_folder import replace_file
 from ragkit.engine.tasks import run_tasks
 from ragkit.errors import InputError
+from ragkit.models.rewards import columns_of, score_all, unique_names, weight_of
 from ragkit.models.transformers_lm import TransformersModel
 from ragkit.tuning.calls import values_of
 from ragkit.tuning.job import Objective, Trained, TrainingJob
 from ragkit.tuning.objectives import trainer as shared
 from ragkit.tuning.rewards import Audit, Reward, RewardFunction, audit_rewards
-from ragkit.tuning.rewards.reward import columns_of, score_all, unique_names, weight_of
 from ragkit.tuning.rows import PromptRow, Row
 
 

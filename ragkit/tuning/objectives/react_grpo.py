@@ -1,5 +1,6 @@
 """Learning when to stop searching: an agent goes several ways for each question, and frugal ones are reinforced."""
 
+import json
 import random
 import shutil
 import time
@@ -15,6 +16,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from ragkit.engine.registry import objectives
+from ragkit.engine.run_folder import replace_file
 from ragkit.engine.tasks import run_tasks
 from ragkit.errors import InputError
 from ragkit.stages.agents.actions import FINISH
@@ -23,6 +25,7 @@ from ragkit.tuning.calls import values_of
 from ragkit.tuning.frugal.evidence import agent_of, recalls
 from ragkit.tuning.frugal.stopping import StopReward, advantages, best_search
 from ragkit.tuning.job import AdapterSettings, Objective, Trained, TrainingJob, TrainingStep
+from ragkit.tuning.objectives import checkpoints
 from ragkit.tuning.objectives import trainer as shared
 from ragkit.tuning.objectives.policy import starting_policy
 from ragkit.tuning.rows import RolloutRow, Row
@@ -51,9 +54,7 @@ class ReactGrpo(Objective):
     way ends at `finish`, so nothing after it is learned from. Groups in which all earn the same are dropped. Replies
     are not held to the grammar here: form is part of what is learned. `batch_size` counts questions.
 
-    Log entries to watch: `reward`, `searches`, `recall`, `frac_reward_zero_std`, `kl`.
-
-    A training that was stopped begins anew; it has no checkpoints.
+    Log entries to watch: `reward`, `searches`, `recall`, `finished`, `frac_reward_zero_std`, `kl`.
 
     Source: Java et al. 2025 (FrugalRAG), arXiv 2507.07634, stage 2; Shao et al. 2024 (GRPO), arXiv 2402.03300.
     """
@@ -86,11 +87,17 @@ class ReactGrpo(Objective):
         _write_policy(loaded.weights, policies / "reference")
         loaded.weights.load_adapter(str(policies / "reference"), "reference", autocast_adapter_dtype=False)
         loaded.weights.set_adapter("default")
-        tokens, logged = 0, []
+        last = shared.last_checkpoint(job.checkpoints) if job.resume else None
+        done = 0
+        logged: list[dict[str, float]] = []
+        if last is not None:
+            done, logged = checkpoints.read(last, loaded.weights, optimizer)
+            _wind_on(schedule, done)
+        tokens = 0
         with ExitStack() as stack:
             pipelines = {name: stack.enter_context(opener("train")).pipeline for name, opener in job.sets.items()}
             stages = {name: agent_of(pipeline, job.name)[1] for name, pipeline in pipelines.items()}
-            for step in range(steps):
+            for step in range(done, steps):
                 batch = [rows[place] for place in order[step * settings.batch_size : (step + 1) * settings.batch_size]]
                 _write_policy(loaded.weights, policies / str(step))
                 groups = self._ways(batch, stages, policies / str(step), step, job)
@@ -100,12 +107,17 @@ class ReactGrpo(Objective):
                 figures["learning_rate"] = schedule.get_last_lr()[0]
                 schedule.step()
                 tokens += sum(len(sample.prompt) + len(sample.completion) for sample in samples)
-                logged.append(figures)
-                job.on_step(TrainingStep(step + 1, steps, figures, tokens, time.monotonic() - began, step + 1))
+                logged.append({"step": step + 1, **figures})
+                replace_file(job.folder / "log.json", json.dumps(logged, indent=1) + "\n")
+                if (step + 1) % settings.save_every == 0 and step + 1 < steps:
+                    checkpoints.write(job.checkpoints, loaded.weights, optimizer, logged)
+                passed = time.monotonic() - began
+                job.on_step(TrainingStep(step + 1, steps, figures, tokens, passed, step + 1 - done))
         loaded.weights.delete_adapter("reference")
         shutil.rmtree(policies)
         shared.keep(loaded.weights, loaded.tokenizer.tokenizer, job)
-        return Trained(steps, {"first": logged[0], "last": logged[-1], "seconds": round(time.monotonic() - began, 1)})
+        took = {"seconds": round(time.monotonic() - began, 1)} | ({"resumed_at_step": done} if done else {})
+        return Trained(steps, {"first": logged[0], "last": logged[-1], **took})
 
     def _ways(
         self, batch: Sequence[RolloutRow], stages: Mapping[str, AgentReact], adapter: Path, step: int, job: TrainingJob
@@ -164,6 +176,7 @@ class ReactGrpo(Objective):
             "reward": mean(earned),
             "searches": mean(walk.searches for walk in walks),
             "recall": mean(found),
+            "finished": mean(walk.stopped == FINISH for walk in walks),
             "frac_reward_zero_std": equal / len(groups),
         }
 
@@ -228,6 +241,13 @@ def _schedule(optimizer: Any, steps: int, job: TrainingJob) -> Any:
 
     name = {"constant": "constant_with_warmup"}.get(job.training.schedule, job.training.schedule)
     return get_scheduler(name, optimizer, round(job.training.warmup * steps), steps)
+
+
+def _wind_on(schedule: Any, steps: int) -> None:
+    """Bring a schedule to where it was after so many steps."""
+    with shared.silenced():  # that no step of the optimiser came before is as it should be
+        for _ in range(steps):
+            schedule.step()
 
 
 def _write_policy(weights: Any, folder: Path) -> None:

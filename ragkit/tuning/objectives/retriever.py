@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 from pydantic import Field
@@ -25,6 +25,10 @@ from ragkit.tuning.objectives import trainer as shared
 from ragkit.tuning.objectives.encoders import Example, planned, scores_of, set_of, texts_of
 from ragkit.tuning.rows import RankingRow, Row
 
+Strength = Annotated[float, Field(gt=0, le=1)] | Literal["validation"]
+
+_SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
 
 @objectives.register("retriever")
 class Retriever(Objective):
@@ -42,6 +46,8 @@ class Retriever(Objective):
 
     `strength` below 1 keeps a share of what was learned: part of the way between the base and the tuned weights is
     often better than either end, and loses less on other questions (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903).
+    `strength: validation` takes the share with the best MRR on the validation rows, of which 0, the base as it is, is
+    one: what few pairs teach is never worse than the base there.
 
     Texts are cut after `training.max_length` tokens, as encoders do.
     """
@@ -55,13 +61,17 @@ class Retriever(Objective):
     texts: Literal["all", "queries"] = Field("all", description="train both sides, or queries only")
     negatives: int = Field(4, ge=0, description="hard negatives of a row in a step, drawn anew each time")
     temperature: float = Field(0.05, gt=0, description="of the softmax over passages; margin_mse has none")
-    strength: float = Field(1.0, gt=0, le=1, description="share of an adapter's change that is kept")
+    strength: Strength = Field(
+        1.0, description="share of an adapter's change that is kept; validation: the best share on validation rows"
+    )
 
     def check(self, adapter: AdapterSettings) -> None:
         encoders.check_adapter(adapter)
         if self.texts == "queries" and self.loss != "contrastive":
             raise InputError(f"objective: 'texts: queries' goes with loss contrastive, not {self.loss}")
-        if adapter.type == "full" and (self.texts == "queries" or self.strength < 1):
+        if self.strength == "validation" and self.texts != "queries":
+            raise InputError("objective: 'strength: validation' goes with 'texts: queries'")
+        if adapter.type == "full" and (self.texts == "queries" or self.strength != 1):
             raise InputError("objective: 'texts: queries' and 'strength' are for adapters; use adapter type lora")
         if self.loss != "contrastive" and self.negatives == 0:
             raise InputError(f"objective: {self.loss} compares passages of a row; set negatives to 1 or more")
@@ -76,12 +86,41 @@ class Retriever(Objective):
         plan = self._plan(rows, job)
         steps = len(plan) // job.training.batch_size
         trainer = self._trainer(weights, rows, plan, steps, bank, job)
-        return shared.run_and_write(
-            trainer,
-            job,
-            self._write,
-            {"rows": len(rows), "rows_without_positive": len(job.rows) - len(rows)},
-        )
+        figures: dict[str, Any] = {"rows": len(rows), "rows_without_positive": len(job.rows) - len(rows)}
+
+        def write(trainer: Any, job: TrainingJob) -> None:
+            if self.strength != "validation":
+                self._write(trainer, job, self.strength)
+                return
+            reached = self._reached(trainer.accelerator.unwrap_model(trainer.model), job)
+            best = max(reached, key=lambda share: (reached[share], -share))
+            figures.update(strength=best, validation_mrr={f"{share:g}": mrr for share, mrr in reached.items()})
+            self._write(trainer, job, best)
+
+        return shared.run_and_write(trainer, job, write, figures)
+
+    def _reached(self, weights: Any, job: TrainingJob) -> dict[float, float]:
+        """Return the MRR of each share of the change on the validation rows, among the passages of their set.
+
+        Raises:
+            InputError: there are none.
+        """
+        rows = [row for row in cast("Sequence[RankingRow]", job.validation) if row.positives]
+        if not rows:
+            raise InputError("objective: 'strength: validation' needs validation rows: raise training.watched")
+        encoder = encoder_of(job)
+        bank = Bank(rows, encoder, job)
+        asked = [encoder.query_prefix + row.query for row in rows]
+        layers = [module for module in weights.modules() if isinstance(getattr(module, "scaling", None), dict)]
+        scales = [dict(layer.scaling) for layer in layers]
+        reached = {}
+        for share in _SHARES:
+            for layer, scale in zip(layers, scales, strict=True):
+                layer.scaling.update({name: share * value for name, value in scale.items()})
+            reached[share] = bank.mrr(weights.encode(asked, convert_to_tensor=True, show_progress_bar=False))
+        for layer, scale in zip(layers, scales, strict=True):
+            layer.scaling.update(scale)
+        return reached
 
     def _plan(self, rows: Sequence[RankingRow], job: TrainingJob) -> list[Example]:
         training, by_row = job.training, self.texts == "queries"
@@ -149,7 +188,7 @@ class Retriever(Objective):
             table.append(found)
         return table
 
-    def _write(self, trainer: Any, job: TrainingJob) -> None:
+    def _write(self, trainer: Any, job: TrainingJob, strength: float) -> None:
         weights = trainer.accelerator.unwrap_model(trainer.model)
 
         def save_full(folder: Path) -> None:
@@ -158,7 +197,7 @@ class Retriever(Objective):
         def say(folder: Path) -> None:
             (folder / ENCODER).write_text(json.dumps({"texts": self.texts}) + "\n", encoding="utf-8")
 
-        encoders.write(weights, job, save_full=save_full, further=say, strength=self.strength)
+        encoders.write(weights, job, save_full=save_full, further=say, strength=strength)
 
 
 def encoder_of(job: TrainingJob) -> SentenceTransformerEncoder:
@@ -194,6 +233,20 @@ class Bank:
         self.vectors: Mapping[str, Any] = {
             name: _embedded(encoder, list(known), job) for name, known in positions.items()
         }
+
+    def mrr(self, queries: Any) -> float:
+        """Return the mean over the rows of the reciprocal rank of the best positive.
+
+        Args:
+            queries: the vector of each row's query, shape (rows, dimension).
+        """
+        from torch.nn import functional
+
+        found = 0.0
+        for row, query in enumerate(functional.normalize(queries.float().cpu(), dim=-1)):
+            scores = self.vectors[self.sets[row]] @ query
+            found += 1 / (1 + int((scores > scores[self.positives[row]].max()).sum()))
+        return found / len(self.sets)
 
 
 def _embedded(encoder: Encoder, texts: Sequence[str], job: TrainingJob) -> Any:

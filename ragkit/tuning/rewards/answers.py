@@ -8,7 +8,8 @@ from typing_extensions import override
 from ragkit.engine.registry import rewards
 from ragkit.errors import InputError
 from ragkit.evaluation.metrics.answers import ExactMatch, NormalisedMetric, TokenF1
-from ragkit.tuning.rewards.reward import ReplyReward, Rollout
+from ragkit.models.rewards import Rollout
+from ragkit.tuning.rewards.reward import ReplyReward
 
 
 class AnswerReward(ReplyReward):

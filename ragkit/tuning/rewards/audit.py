@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragkit.errors import InputError
+from ragkit.models.rewards import RewardFunction, Rollout, columns_of, score_all, unique_names
 from ragkit.tuning.rewards.compose import total
-from ragkit.tuning.rewards.reward import (
-    RewardFunction,
-    Rollout,
-    columns_of,
-    score_all,
-    unique_names,
-)
 from ragkit.tuning.rows import PromptRow
 
 _WORD = re.compile(r"\w+")

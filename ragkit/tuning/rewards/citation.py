@@ -9,7 +9,8 @@ from typing_extensions import override
 
 from ragkit.engine.registry import rewards
 from ragkit.evaluation.metrics.answers import normalise
-from ragkit.tuning.rewards.reward import ReplyReward, Rollout
+from ragkit.models.rewards import Rollout
+from ragkit.tuning.rewards.reward import ReplyReward
 
 _MARKER = re.compile(r"\[\s*\d+(?:\s*,\s*\d+)*\s*\]")
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from typing_extensions import override
 
 from ragkit.engine.registry import rewards
-from ragkit.tuning.rewards.reward import Reward, Rollout
+from ragkit.models.rewards import Reward, Rollout
 
 
 @rewards.register("regex")

@@ -5,7 +5,7 @@ from typing_extensions import override
 
 from ragkit.engine.registry import rewards
 from ragkit.models.base import RewardModel
-from ragkit.tuning.rewards.reward import Reward, Rollout
+from ragkit.models.rewards import Reward, Rollout
 
 
 @rewards.register("learned")

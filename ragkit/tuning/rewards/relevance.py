@@ -13,7 +13,8 @@ from typing_extensions import override
 from ragkit.engine.registry import rewards
 from ragkit.evaluation.judges.citations import split_sentences
 from ragkit.models.base import Encoder
-from ragkit.tuning.rewards.reward import ReplyReward, Rollout
+from ragkit.models.rewards import Rollout
+from ragkit.tuning.rewards.reward import ReplyReward
 
 Range = tuple[float, float]
 

@@ -9,10 +9,10 @@ from pydantic import Field
 from ragkit.engine.registry import selectors
 from ragkit.errors import InputError
 from ragkit.models.base import LanguageModel
+from ragkit.models.rewards import Reward, RewardFunction, columns_of
 from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext, Selected, Selector
 from ragkit.tuning.rewards.compose import total
-from ragkit.tuning.rewards.reward import Reward, RewardFunction, columns_of
 from ragkit.tuning.rows import PromptRow, Row
 
 

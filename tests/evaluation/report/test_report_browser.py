@@ -170,10 +170,17 @@ def test_the_cited_page_as_a_picture(chromium, run):
     pictured = Reader(chromium, run / "report.html")
     pictured.click(".row")
     pictured.opened(WHEAT)
+    thumbnails = pictured.all(".thumbnails li")
+    assert len(thumbnails) >= 1
+    assert len(pictured.all(".thumbnails .page-box")) == 1  # of the pages of the prompt one is cited
+    box, whole = (
+        pictured.find(f".thumbnails {part}").rect for part in (".page-box", "li:has(.page-box) .page-picture")
+    )
+    assert whole["width"] < 300 and whole["y"] < box["y"] < box["y"] + box["height"] < whole["y"] + whole["height"]
     pictured.click(".citation")
-    pictured.wait("return document.querySelector('.page-picture img')?.naturalWidth > 100")
-    box = pictured.find(".page-box").rect
-    assert 0 < box["height"] < 0.8 * pictured.find(".page-picture").rect["height"]
+    pictured.wait("return document.querySelector('#reader .page-picture img')?.naturalWidth > 100")
+    box = pictured.find("#reader .page-box").rect
+    assert 0 < box["height"] < 0.8 * pictured.find("#reader .page-picture").rect["height"]
     assert pictured.messages() == ([], set())
     write_again(run, pages=False)
 

@@ -195,3 +195,14 @@ def test_a_page_that_is_gone_is_said(run):
     (run.parent / "short.pdf").write_bytes(b"%PDF-broken")
     with pytest.raises(InputError, match="the file changed since the run"):
         list(Pictures(read.rows, {"grain.pdf": run.parent / "short.pdf"}))
+
+
+def test_pages_that_were_shown_and_not_cited_are_thumbnails(run):
+    read = read_reported_run(run)
+    row = read.rows[0]
+    other = row["documents"][0] | {"id": "grain.pdf#p3.c9", "page": 3}
+    shown = row | {"documents": [*row["documents"], other], "context": [*row["context"], other["id"]]}
+    pictures = Pictures([shown], pictures_of(read.lock, read.rows)._files)
+    assert list(pictures.keys()) == ["grain.pdf#p1", "grain.pdf#p3"]
+    cited, thumbnail = map(len, pictures)
+    assert thumbnail < cited / 2

@@ -1,6 +1,7 @@
 """Mixtures: their arithmetic, their order, their sources and the counter-controls."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from steering_samples import sample, shipped
@@ -16,6 +17,7 @@ from ragkit.evaluation.steering.mixture import (
 )
 from ragkit.evaluation.steering.testbed import pool_of
 from ragkit.prompts import render
+from ragkit.stages.steering.asking import verdict_prompt
 
 TWENTY = MixtureSettings(fragments=20)
 
@@ -72,6 +74,17 @@ def test_the_prompt_numbers_all_and_tells_nothing_of_the_labels(tags):
         assert {"bad", "kind", "type"}.isdisjoint(passage.metadata)
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_prompt_of_trained_judges_numbers_each_text_before_and_after_it(answers):
+    mixture = make_mixture(sample(), 3, MixtureSettings(fragments=9))
+    _, turn = verdict_prompt(
+        "steer.verdict.tuned", "Q?", mixture.passages(), form="text", abstain="no", sources=False, answers=answers
+    )
+    lines = [line for line in turn["content"].splitlines() if line[:1].isdigit()]
+    assert lines == [f"{n}. {text} [{n}]" for n, text in enumerate(texts(mixture), 1)]
+    assert turn["content"].startswith("Question: Q?\n") and turn["content"].endswith("Question: Q?")
+
+
 def test_sources_tell_the_truth_or_lie():
     def sound(tags):
         mixture = make_mixture(sample(), 4, MixtureSettings(fragments=10, tags=tags))
@@ -105,6 +118,12 @@ def test_counter_controls():
     good = max(len(long.fragments[number - 1].text.split()) for number in long.good)
     assert all(len(long.fragments[number - 1].text.split()) >= good for number in long.bad)
     assert all(long.fragments[number - 1].text.startswith(sample().bad) for number in long.bad)
+    strangers = [replace(other, clean=("so is it", "far from here there is another")) for other in others[1:]]
+    settings = plain.model_copy(update={"controls": Controls(direct=True, balanced=True)})
+    balanced = [fragment for fragment in make_mixture(sample(), 2, settings, strangers).fragments if fragment.bad]
+    lengths = {len(text.split()) for text in (sample().gold, *sample().clean)}
+    assert all(fragment.text.startswith(sample().bad) for fragment in balanced)
+    assert all(min(abs(len(fragment.text.split()) - length) for length in lengths) <= 1 for fragment in balanced)
     beside = [fragment.text for fragment in with_controls(beside=True).fragments if fragment.bad]
     assert sum(text in sample().bad for text in beside) == 2
     with pytest.raises(InputError, match=r"controls\.long"):

@@ -8,11 +8,13 @@ from react_farm import CHAINS, follow, pipeline, question, toy_index
 from ragkit import Pipeline
 from ragkit.engine.calls import Budget
 from ragkit.engine.run import RunOptions, run_questions
+from ragkit.engine.state import Passage
 from ragkit.models import LangChainTool, ScriptedModel
 from ragkit.settings import RunSettings
 from ragkit.stages import AgentReact, AnswerTrajectory
 from ragkit.stages.agents.actions import Offer, grammar, read
 from ragkit.stages.agents.toolbox import AgentTool
+from ragkit.stages.agents.trajectory import Turn, fit
 from ragkit.testing import check_stage
 
 QUESTIONS = [(f"q{n}", question(n % CHAINS, 1 + n % 6)) for n in range(64)]
@@ -107,6 +109,7 @@ def test_a_stopper_of_its_own_ends_the_loop():
     stage, asked = agent(ScriptedModel(default=search("x")), {}, stopper=stopper, stop=())
     assert walked(stage)["vars.react"]["stopped"] == "stopper" and asked == ["q?", "x"]
     assert len(stage.model.prompts) == 1 and len(stopper.prompts) == 2
+    assert "finish:" not in stage.model.prompts[0]  # it is for the stopper to say
 
 
 def test_a_reply_without_an_action_is_asked_again_and_then_the_loop_ends():
@@ -188,6 +191,23 @@ def test_long_trajectories_are_shortened_in_the_prompt_and_nowhere_else():
     shown = [prompt.partition("Question: q?")[2] for prompt in stage.model.prompts]
     assert all(len(text.split()) <= 64 for text in shown)
     assert "[15]" in shown[4] and "Observation 1" not in shown[4]  # the newest stay, the oldest go
+
+
+def test_sentences_go_before_turns_and_titles_stay_longest():
+    def turn(number):
+        text = f"First {number} here. Second one here. Third one here. Fourth one here."
+        passage = Passage(id=str(number), page_content=text, metadata={"title": f"Title {number}"})
+        return Turn("", "search", f"query {number}", (passage,), new=1)
+
+    async def count(text):
+        return len(text.split())
+
+    turns = [turn(number) for number in range(5)]
+    texts = {limit: asyncio.run(fit(turns, "compact", limit, count))[0] for limit in range(40, 160)}
+    whole, sentence = texts[159], next(text for text in texts.values() if text.count("First") == 5)
+    assert whole.count("Fourth") == 5 and sentence.count("Second") == 0 and sentence.count("Observation") == 5
+    titles = [text for text in texts.values() if text.count("First") == 1 and text.count("Title") == 5]
+    assert titles and all("First 4" in text for text in titles)  # the last observation keeps its sentence
 
 
 def test_the_answer_is_read_from_the_trajectory_once():

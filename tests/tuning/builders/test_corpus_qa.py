@@ -8,6 +8,7 @@ import pytest
 
 from ragkit import Pipeline
 from ragkit.errors import InputError, RagkitError
+from ragkit.evaluation.split import part_of
 from ragkit.index import LocalIndex, SparseSettings
 from ragkit.models import HashEncoder, ScriptedModel
 from ragkit.prompts import render
@@ -15,7 +16,6 @@ from ragkit.stages import AnswerRead, ContextPack, RetrieveSparse
 from ragkit.stages.answer import split_markers
 from ragkit.tuning.builders.corpus_qa import CorpusQA
 from ragkit.tuning.data import BuildContext, TuningSet
-from ragkit.tuning.split import part_of
 
 CROPS = 40
 CROP = re.compile(r'Text: "Crop (\w+) is sown')

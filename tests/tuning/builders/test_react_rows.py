@@ -109,6 +109,18 @@ def test_the_stopper_learns_as_many_yes_as_no(metals):
         assert (row.completion == "yes") == bool(re.search(r"Town \w+ \|", row.prompt[1]["content"]))
 
 
+def test_a_gold_passage_that_was_found_is_held_back_once(metals):
+    rows = ReactRows(finish="never", grounded=False, hold_back=True).build("train", metals)
+    plain = ReactRows(finish="never", grounded=False).build("train", metals)
+    asked = trained(metals)
+    assert [row for row in rows if row in plain] and len(plain) == len(asked)
+    held = [row for row in rows if row.completion.startswith("Action: search\nQuery: Ore of ")]
+    assert {row.origin["question"] for row in held} == {question.id for question in asked}
+    for row in held:
+        metal = row.origin["question"].split("-")[1]
+        assert row.completion.endswith(f"Ore of {metal}") and f"Ore of {metal} |" not in row.prompt[1]["content"]
+
+
 def test_titles_that_nobody_could_know_are_no_examples(metals, tmp_path, monkeypatch):
     text = (tmp_path / "corpus.jsonl").read_text().replace("then to Town", "then to a town; not")
     (tmp_path / "corpus.jsonl").write_text(text)

@@ -8,6 +8,7 @@ import pytest
 from ragkit import Pipeline
 from ragkit.errors import InputError
 from ragkit.evaluation.questions import Question
+from ragkit.models.rewards import columns_of
 from ragkit.stages.certainty import SURE, UNSURE
 from ragkit.tuning.builders.r_tuning import RTuningBuilder
 from ragkit.tuning.builders.reader import ReaderBuilder, cited
@@ -15,7 +16,6 @@ from ragkit.tuning.builders.reader_prompts import ReaderPromptsBuilder
 from ragkit.tuning.data import BuildContext, TuningSet
 from ragkit.tuning.rewards.answers import F1Reward
 from ragkit.tuning.rewards.citation import CitationReward
-from ragkit.tuning.rewards.reward import columns_of
 from ragkit.tuning.serving import serving_prompts
 
 METALS = ["tin", "zinc", "lead", "gold", "iron", "silver", "copper", "nickel"]

@@ -8,10 +8,10 @@ import pytest
 
 from ragkit.errors import InputError
 from ragkit.evaluation.question_sets import QuestionSet, pipeline_over, set_questions
+from ragkit.evaluation.split import in_part
 from ragkit.tuning.builders.rebel import RebelRows
 from ragkit.tuning.data import BuildContext, TuningSet
 from ragkit.tuning.recipe import load_recipe
-from ragkit.tuning.split import in_part
 
 PIPELINE = """
 models: {reader: {provider: scripted, default: "3"}}

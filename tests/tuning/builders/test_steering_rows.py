@@ -7,12 +7,12 @@ import pytest
 
 from ragkit.errors import InputError
 from ragkit.evaluation.question_sets import QuestionSet, pipeline_over, set_questions
+from ragkit.evaluation.split import in_part
 from ragkit.evaluation.steering.mixture import MixtureSettings
 from ragkit.stages.steering.verdict import parse_verdict
 from ragkit.tuning.builders.steering import SteerAlignedRows, SteerAwareRows, SteeredRows
 from ragkit.tuning.data import BuildContext, TuningSet
 from ragkit.tuning.recipe import load_recipe
-from ragkit.tuning.split import in_part
 
 ROOT = Path(__file__).parents[3]
 STEPS = {

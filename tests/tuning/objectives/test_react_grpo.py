@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 from tiny_generators import tiny_model
-from tiny_jobs import result, tiny_job
+from tiny_jobs import result, tiny_job, train_killed
 
 from ragkit import Pipeline
 from ragkit.errors import InputError
@@ -55,10 +55,29 @@ def test_ways_are_reinforced_and_the_same_job_gives_the_same_bytes(base, tmp_pat
         done = ReactGrpo(generations=3).train(job)
     assert result(tmp_path / "one") == result(tmp_path / "two")
     assert done.steps == 2 and {"reward", "searches", "recall", "frac_reward_zero_std", "kl"} <= set(told[0].metrics)
-    assert [path.name for path in sorted((tmp_path / "one").iterdir())] == ["adapter"]
+    assert [path.name for path in sorted((tmp_path / "one").iterdir())] == ["adapter", "log.json"]
+    log = json.loads((tmp_path / "one" / "log.json").read_text())
+    assert [row["step"] for row in log] == [1, 2] and log[0]["reward"] == told[0].metrics["reward"]
     TransformersModel(model=str(base), adapter=str(tmp_path / "one" / "adapter")).ensure_open()
     if any(step.metrics["frac_reward_zero_std"] < 1 for step in told):
         assert any(step.metrics["loss"] != 0 for step in told)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])  # bfloat16 has float32 copies in its optimiser
+def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_bytes(base, tmp_path, sets, dtype):
+    model = TransformersModel(model=str(base), dtype=dtype, device="cpu")
+    rows = [RolloutRow(id=n, question=n, gold=(n, "d"), tau=0.5, origin={"set": "s"}) for n in NAMES[:3]]
+    training = TrainingSettings(steps=7, batch_size=1, learning_rate=0.05, max_length=400, save_every=2)
+    own = {"training": training, "sets": sets, "name": "agent", "model": model}
+    ReactGrpo(generations=3).train(tiny_job(base, tmp_path / "whole", rows, **own))
+    done = train_killed(ReactGrpo(generations=3), base, tmp_path / "killed", rows, at=5, **own)
+    assert done.figures["resumed_at_step"] == 4
+    assert result(tmp_path / "whole") == result(tmp_path / "killed")
+    logs = [json.loads((tmp_path / name / "log.json").read_text()) for name in ("whole", "killed")]
+    assert logs[0] == logs[1] and len(logs[0]) == 7
+    assert sorted(path.name for path in (tmp_path / "whole" / "checkpoints").iterdir()) == [
+        "checkpoint-4", "checkpoint-6",
+    ]  # fmt: skip
 
 
 def walk(*found, readable=True, finish=True):

@@ -1,10 +1,13 @@
 """Retriever tuning on a tiny random encoder: what is learned, in what batches, and what the result can be used for."""
 
+import asyncio
 import json
+import math
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from ranking_rows import Killed, contents, job, kill_at, rows
 from tiny_models import encoder
 
@@ -13,7 +16,7 @@ from ragkit.errors import InputError
 from ragkit.models.sentence_transformers_models import SentenceTransformerEncoder
 from ragkit.tuning.job import AdapterSettings, TrainingSettings
 from ragkit.tuning.objectives.encoders import drawn_rows, planned
-from ragkit.tuning.objectives.retriever import Retriever
+from ragkit.tuning.objectives.retriever import Bank, Retriever, query_loss
 from ragkit.tuning.objectives.trainer import last_checkpoint
 from ragkit.tuning.rows import RankingRow
 
@@ -173,3 +176,100 @@ def test_the_result_says_what_it_is(base, tmp_path):
     assert config["base_model_name_or_path"] == base and config["inference_mode"] is True
     assert json.loads((tmp_path / "adapter/ragkit_encoder.json").read_text()) == {"texts": "queries"}
     assert set(contents(tmp_path)) == {"adapter_config.json", "adapter_model.safetensors", "ragkit_encoder.json"}
+
+
+def mrr(encoder, asked):
+    """Return the MRR of rows' queries among the passages of their set."""
+
+    async def ask():
+        total = 0.0
+        for row in asked:
+            own = [other for other in asked if other.origin == row.origin]
+            texts = dict.fromkeys(text for other in own for text in (*other.positives, *other.negatives))
+            query = await encoder.embed(row.query)
+            scores = {text: float(query @ await encoder.embed(text, "passage")) for text in texts}
+            total += 1 / (1 + sum(score > scores[row.positives[0]] for score in scores.values()))
+        return total / len(asked)
+
+    return asyncio.run(ask())
+
+
+def test_the_share_that_is_kept_is_chosen_on_validation_rows(base, tmp_path):
+    objective = Retriever(texts="queries", strength="validation")
+    done = objective.train(job(model(base), tmp_path / "good", validation=rows()))
+    reached = done.figures["validation_mrr"]
+    assert list(reached) == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+    assert reached["0"] == pytest.approx(mrr(model(base), rows()))
+    kept = mrr(model(base, adapter=str(tmp_path / "good/adapter")), rows())
+    assert kept == pytest.approx(max(reached.values())) and kept > reached["0"]
+
+
+def test_nothing_is_kept_where_the_base_is_best(base, tmp_path):
+    known = [text for row in rows() for text in (*row.positives, *row.negatives)]
+
+    async def nearest(query):
+        vector = await model(base).embed(query)
+        scores = [float(vector @ await model(base).embed(text, "passage")) for text in known]
+        return known[int(np.argmax(scores))]
+
+    ideal = []
+    for row in rows():
+        best = asyncio.run(nearest(row.query))
+        others = tuple(text for text in known if text != best)
+        ideal.append(RankingRow(query=row.query, positives=(best,), negatives=others))
+    objective = Retriever(texts="queries", strength="validation")
+    done = objective.train(job(model(base), tmp_path, validation=ideal, training=LONG))
+    assert done.figures["validation_mrr"]["1"] < done.figures["validation_mrr"]["0"] == 1
+    assert done.figures["strength"] == 0
+    tuned = model(base, adapter=str(tmp_path / "adapter"))
+    queries = [asyncio.run(encoder.embed("warm colour")) for encoder in (tuned, model(base))]
+    assert np.allclose(*queries, atol=1e-6)
+
+
+def test_a_share_to_be_chosen_needs_validation_rows_and_frozen_passages(base, tmp_path):
+    with pytest.raises(InputError, match="goes with 'texts: queries'"):
+        Retriever(strength="validation").check(AdapterSettings())
+    with pytest.raises(InputError, match=r"raise training\.watched"):
+        Retriever(texts="queries", strength="validation").train(job(model(base), tmp_path))
+
+
+class Fixed(torch.nn.Module):
+    """Embeds everything as one vector, which is trained."""
+
+    def __init__(self, vector):
+        super().__init__()
+        self.vector = torch.nn.Parameter(torch.tensor(vector))
+
+    def forward(self, features):
+        return {"sentence_embedding": self.vector[None]}
+
+
+def bank_of(positives, *vectors):
+    """Return a bank of one set and one row, whose vectors have gradients."""
+    bank = Bank.__new__(Bank)
+    bank.sets, bank.positives = [""], [positives]
+    bank.vectors = {"": torch.tensor(vectors, requires_grad=True)}
+    return bank
+
+
+def test_the_contrastive_loss_of_a_query_is_that_computed_by_hand():
+    bank = bank_of([0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0])
+    loss = query_loss(Fixed([1.0, 0.0]), bank, 1.0)([{}], torch.tensor([0]))
+    assert loss.item() == pytest.approx(-math.log(math.e / (math.e + 2)), abs=1e-6) == pytest.approx(0.551445, abs=1e-6)
+
+
+def test_what_serves_too_is_never_pushed_away():
+    bank = bank_of([0, 3], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 0.0])
+    loss = query_loss(Fixed([1.0, 0.0]), bank, 1.0)([{}], torch.tensor([0]))
+    assert loss.item() == pytest.approx(0.551445, abs=1e-6)
+    only_first = query_loss(Fixed([1.0, 0.0]), bank_of([0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0]), 1.0)
+    assert loss.item() == pytest.approx(only_first([{}], torch.tensor([0])).item(), abs=1e-6)
+    loss.backward()
+    along = bank.vectors[""].grad @ torch.tensor([1.0, 0.0])
+    assert along[0] < 0 and along[3] < 0 < along[1] and along[2] > 0
+
+
+def test_a_negative_with_the_text_of_a_positive_is_none(base, tmp_path):
+    row = RankingRow(query="warm colour", positives=("red paint",), negatives=("blue paint", "red paint", "ice"))
+    bank = Bank([row], model(base), job(model(base), tmp_path))
+    assert bank.vectors[""].shape[0] == 3 and bank.positives == [[0]]

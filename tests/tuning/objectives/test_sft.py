@@ -11,7 +11,8 @@ from tiny_jobs import result, tiny_job
 from ragkit.errors import InputError
 from ragkit.models.transformers_lm import TransformersModel
 from ragkit.tuning.job import AdapterSettings, TrainingSettings
-from ragkit.tuning.objectives.sft import Sft, half_of_each_block
+from ragkit.tuning.objectives import trainer as shared
+from ragkit.tuning.objectives.sft import Sft, half_of_each_block, tokenise
 from ragkit.tuning.objectives.trainer import last_checkpoint, planned
 from ragkit.tuning.rows import SftRow
 
@@ -65,6 +66,15 @@ def test_the_loss_counts_the_completion_and_its_end_only(base, tmp_path):
         total += torch.nn.functional.cross_entropy(logits, torch.tensor(rest), reduction="sum").item()
         count += len(rest)
     assert done.figures["first"]["loss"] == pytest.approx(total / count, abs=1e-4)
+
+
+def test_labels_are_of_the_completion_whatever_the_prompt_ends_with(base, tmp_path):
+    loaded = shared.load(job(base, tmp_path))
+    rows, _ = tokenise([SftRow(prompt=f"list 1, 2{end}", completion="2") for end in "ab"], loaded, 64)
+    prompts = [len(loaded.tokenizer.encode(f"list 1, 2{end}")) for end in "ab"]
+    assert rows[0]["input_ids"] != rows[1]["input_ids"] and rows[0]["labels"] == rows[1]["labels"]
+    for row, length in zip(rows, prompts, strict=True):
+        assert row["labels"][:length] == [-100] * length and row["labels"][length:] == row["input_ids"][length:]
 
 
 def test_asft_at_the_start_is_dft_because_nothing_has_moved_yet(base, tmp_path):

@@ -13,6 +13,7 @@ from ragkit.engine.calls import LocalResource, Reply
 from ragkit.engine.registry import rewards
 from ragkit.errors import InputError, RagkitError
 from ragkit.models.base import Encoder
+from ragkit.models.rewards import columns_of, unique_names
 from ragkit.models.scripted import HashEncoder
 from ragkit.tuning.rewards import Reward, Rollout
 from ragkit.tuning.rewards.answers import ExactMatchReward, F1Reward
@@ -26,7 +27,6 @@ from ragkit.tuning.rewards.relevance import (
     interpolate,
     length_incentive,
 )
-from ragkit.tuning.rewards.reward import columns_of, unique_names
 
 PASSAGES = ["Wheat roots reach 1.5 m.", "Potato roots are shallow.", "The Eiffel Tower is in Paris."]
 

@@ -7,7 +7,7 @@ async function openReader(id, { answer = null, box = null, known = new Map() } =
   show(dialog,
     el("header", {}, el("h3", { id: "reader-title" }, place(passage)), el("code", {}, id),
       button("Close", () => dialog.close(), { class: "quiet close" })),
-    await picture(passage, box),
+    picture(passage, box ? [box] : []),
     others.length > 1 && el("p", { class: "note" }, `The ${others.length} passages of this page that the run has seen; the one that was opened is marked.`),
     others.map((other) => pagePassage(other, other.id === id, answer)));
   dialog.showModal();
@@ -43,13 +43,12 @@ function highlighted(text, phrase) {
   return node;
 }
 
-async function picture(passage, box) {
+// The picture of a passage's page with boxes drawn on it, null where the report has none.
+function picture(passage, boxes) {
   const known = store.head.pictures[`${passage.document ?? passage.source}#p${passage.page}`];
   if (!known) return null;
   const image = el("img", { alt: `${place(passage)}, as it is printed`, src: `data:image/jpeg;base64,${byId(`picture-${known.number}`).textContent}` });
-  const frame = el("div", { class: "page-picture" }, image);
-  if (box) frame.append(boxOn(known, box));
-  return frame;
+  return el("div", { class: "page-picture" }, image, boxes.map((box) => boxOn(known, box)));
 }
 
 function boxOn(known, [x0, y0, x1, y1]) {

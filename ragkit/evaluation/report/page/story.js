@@ -6,7 +6,7 @@ async function storyView(number, close) {
   const known = await passageTexts(detail.documents.map(([id]) => id));
   const context = { number, detail, known, head, rows, cited: new Set(detail.citations.map((citation) => citation.passage)) };
   return el("article", { class: "story", "aria-labelledby": "story-title" },
-    storyHeader(context, close), verdict(context), numbers(context), judgementsSection(detail), turnsSection(detail.turns),
+    storyHeader(context, close), verdict(context), numbers(context), pagesSection(context), judgementsSection(detail), turnsSection(detail.turns),
     stepsSection(context), rankingSection(context), promptSection(context), callsSection(detail.steps));
 }
 
@@ -65,6 +65,20 @@ function numbers({ number, rows, detail }) {
   const cells = [...scores, ...costs].map(([name, values]) =>
     el("div", {}, el("dt", {}, name), el("dd", {}, name === "seconds" ? seconds(values[number]) : mark(values[number]))));
   return el("dl", { class: "numbers" }, cells);
+}
+
+// The pages of the prompt as thumbnails in the order in which the reader was shown them, with what the answer cites on each.
+function pagesSection({ detail, known, cited, rows, number }) {
+  const answer = rows.answer[number];
+  const boxes = (id) => detail.citations.filter((citation) => citation.passage === id && citation.box).map((citation) => citation.box);
+  const line = (id) => {
+    const passage = known.get(id) ?? { id };
+    const thumbnail = picture(passage, boxes(id));
+    return thumbnail && el("li", {}, button([thumbnail, el("span", { class: "where" }, place(passage))],
+      () => openReader(id, { answer, box: boxes(id)[0], known }), { class: "thumbnail" }), marks(id, detail, cited));
+  };
+  const lines = detail.context.map(line).filter(Boolean);
+  return lines.length ? part("Pages", "in the order of the prompt; what is cited is marked on them", el("ol", { class: "thumbnails" }, lines)) : null;
 }
 
 function judgementsSection({ judgements }) {

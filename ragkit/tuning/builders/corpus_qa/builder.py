@@ -13,6 +13,7 @@ from ragkit.engine.registry import builders
 from ragkit.engine.run_folder import replace_file
 from ragkit.errors import InputError
 from ragkit.evaluation.judges.grading import Mode
+from ragkit.evaluation.split import Part
 from ragkit.evaluation.variants import folder_name
 from ragkit.models.base import Encoder, LanguageModel, Prompt
 from ragkit.pipeline import Pipeline
@@ -25,7 +26,6 @@ from ragkit.tuning.builders.corpus_qa.sections import Section, choose_sections
 from ragkit.tuning.builders.reader import reader_of
 from ragkit.tuning.data import BuildContext, DataBuilder
 from ragkit.tuning.rows import Row, SftRow
-from ragkit.tuning.split import Part
 
 
 @dataclass(frozen=True, slots=True)

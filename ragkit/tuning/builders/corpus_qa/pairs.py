@@ -6,8 +6,8 @@ from typing import Any
 
 from ragkit.engine.state import Passage
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import part_of
 from ragkit.tuning.builders.corpus_qa.sections import Section
-from ragkit.tuning.split import part_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,10 @@ from typing import Any
 from ragkit.engine.calls import Resource
 from ragkit.engine.state import Passage
 from ragkit.errors import InputError
-from ragkit.index.build import PASSAGES
-from ragkit.index.folder import current_build
+from ragkit.evaluation.split import Part, part_of
+from ragkit.index.folder import PASSAGES, current_build
 from ragkit.index.local import LocalIndex
 from ragkit.index.store import PassageStore
-from ragkit.tuning.split import Part, part_of
 
 _PASSAGES_AT_ONCE = 1000
 

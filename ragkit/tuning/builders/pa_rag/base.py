@@ -16,6 +16,7 @@ from ragkit.errors import InputError
 from ragkit.evaluation.evidence import holds_answer
 from ragkit.evaluation.marked import MarkedText, renumber
 from ragkit.evaluation.questions import Question
+from ragkit.evaluation.split import Part
 from ragkit.models.base import EntailmentModel, LanguageModel, Prompt
 from ragkit.prompts import prompt_setting, render
 from ragkit.stages.answer import AnswerRead, first_line
@@ -28,7 +29,6 @@ from ragkit.tuning.builders.reader import reader_of
 from ragkit.tuning.calls import run_cached
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
 from ragkit.tuning.rows import Row
-from ragkit.tuning.split import Part
 
 
 @dataclass(frozen=True, slots=True)
