@@ -104,8 +104,8 @@ def by_hops(ways: Sequence[Way]) -> dict[str, Any]:
     return found
 
 
-def measure(ways: Ways) -> dict[str, Any]:
-    """Return all comparisons over the questions that every pipeline answered."""
+def measure(ways: Ways, fixed: str) -> dict[str, Any]:
+    """Return all comparisons over the questions that every pipeline answered; `fixed` has the fixed budget."""
     ids = sorted(set.intersection(*(set(own) for own in ways.values())))
     lists = {name: [own[one] for one in ids] for name, own in ways.items()}
     found: dict[str, Any] = {"questions": len(ids)}
@@ -115,7 +115,7 @@ def measure(ways: Ways) -> dict[str, Any]:
             "recall": {"value": mean(recalls), "interval": bootstrap_interval(recalls)},
             "searches": mean([way.searches for way in own]),
             "passages": mean([len(way.passages) for way in own]),
-            "fixed_budget": against_fixed(own, lists[FIXED]),
+            "fixed_budget": against_fixed(own, lists[fixed]),
             "one_search": against_once(own, lists[ONCE]),
             "by_hops": by_hops(own),
         }
@@ -145,11 +145,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, help="the folder of the suite's runs")
     parser.add_argument("--agent", default=FRUGAL, help="the pipeline that the bars are about")
+    parser.add_argument("--fixed", default=FIXED, help="the pipeline with the fixed budget")
     args = parser.parse_args()
     sets = {path.name: ways_of(path) for path in sorted(args.runs.iterdir()) if any(path.glob("*/predictions.jsonl"))}
     names = set.intersection(*(set(ways) for ways in sets.values()))
     together = {name: {f"{own} {one}": way for own in sets for one, way in sets[own][name].items()} for name in names}
-    found = {name: measure(ways) for name, ways in [*sets.items(), ("all", together)]}
+    found = {name: measure(ways, args.fixed) for name, ways in [*sets.items(), ("all", together)]}
     rows = [("set, pipeline", "recall", "of fixed", "searches", "of fixed", "above one search", "95 %")]
     for name, own in found.items():
         for pipeline in sorted(names):
@@ -164,8 +165,7 @@ def main() -> None:
     bars = targets(found, args.agent)
     print(target_table(bars))
     row = {
-        "command": f"python eval/bench/frugalrag.py RUNS{'' if args.agent == FRUGAL else f' --agent {args.agent}'}",
-        "agent": args.agent,
+        "command": f"python eval/bench/frugalrag.py RUNS --agent {args.agent} --fixed {args.fixed}",
         "numbers": found,
         "targets": [asdict(bar) | {"verdict": bar.verdict} for bar in bars],
     }

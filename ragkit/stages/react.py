@@ -118,7 +118,10 @@ class AgentReact(Stage):
         description="what ends the loop beside the model: a search whose first k passages were all there before; two "
         "repeated queries one after the other; the model's own line 'Answerable: yes'",
     )
-    stopper: LanguageModel | None = Field(None, description="who is asked before each step if the evidence is enough")
+    stopper: LanguageModel | None = Field(
+        None,
+        description="who is asked before each step if the evidence is enough; the model itself may not finish then",
+    )
     stop_at: float = Field(0.5, ge=0, le=1, description="the stopper's probability of yes that ends the loop")
     fuse: bool = Field(False, description="fuse the ranking of each query with that of the question")
     tools: tuple[AgentTool, ...] = Field((), description="further actions: tools of langchain, further indexes")
@@ -276,7 +279,7 @@ class AgentReact(Stage):
         """Return what the model may do now."""
         found = [Offer(SEARCH, "find passages; the query is a short text about what is still missing.")]
         found += Toolbox(self.tools).offers()
-        if self._may_finish(walk):
+        if self._may_finish(walk) and self.stopper is None:
             found.append(Offer(FINISH, "the evidence is complete, so the question can be answered."))
         return found
 

@@ -11,6 +11,7 @@ from ragkit.engine.stage import stage
 from ragkit.engine.state import Documents
 from ragkit.index.fields import DEFAULT_FIELDS, SearchField, searched_text
 from ragkit.index.filters import PASSAGE_ID, Filter
+from ragkit.index.fusion import normalise
 from ragkit.models.base import Encoder, Reranker
 from ragkit.stages.retrieve import Retrieve
 
@@ -21,8 +22,8 @@ class RetrieveTwoStage(Retrieve):
 
     BM25 reads the fields that the index names under `sparse: fields`, titles and abstracts, say. The vectors of the
     candidates that the index keeps are compared with the query's, so only the query is encoded. Where it keeps none,
-    an `encoder` embeds the candidates; a `reranker` reads query and passage together instead. Equal scores keep the
-    order of BM25.
+    an `encoder` embeds the candidates; a `reranker` reads query and passage together instead. With a `weight` below 1
+    the scores of BM25 count too, both scaled to 0 ... 1 over the candidates. Equal scores keep the order of BM25.
 
     Source: Yue et al. 2024 (RARG), arXiv 2403.14952, evidence collection.
     """
@@ -30,6 +31,7 @@ class RetrieveTwoStage(Retrieve):
     encoder: Encoder | None = Field(None, description="orders the candidates; by default the index's own vectors do")
     reranker: Reranker | None = Field(None, description="orders the candidates, instead")
     k_coarse: int = Field(100, ge=1, description="candidates that BM25 finds")
+    weight: float = Field(1.0, ge=0, le=1, description="of meaning against words in the order of the candidates")
     fields: tuple[SearchField, ...] = Field(
         DEFAULT_FIELDS, min_length=1, description="what encoder or reranker read of a passage: title, section, text"
     )
@@ -53,8 +55,11 @@ class RetrieveTwoStage(Retrieve):
             scored = await self._by_vectors(query, found)
         else:
             texts = [searched_text(passage.page_content, passage.metadata, self.fields) for passage in found]
-            scores = await self._scores(query, texts)
-            scored = tuple(p.model_copy(update={"score": score}) for p, score in zip(found, scores, strict=True))
+            scored = _scored(found, await self._scores(query, texts))
+        if self.weight < 1:
+            words, meaning = (normalise([p.score or 0.0 for p in ranking], "min_max") for ranking in (found, scored))
+            both = zip(words, meaning, strict=True)
+            scored = _scored(scored, [(1 - self.weight) * word + self.weight * sense for word, sense in both])
         return tuple(sorted(scored, key=lambda passage: -(passage.score or 0.0))[: self.k])
 
     async def _by_vectors(self, query: str, found: Documents) -> Documents:
@@ -77,3 +82,7 @@ class RetrieveTwoStage(Retrieve):
         lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(asked)
         cosines: list[float] = (matrix @ asked / np.maximum(lengths, 1e-12)).tolist()
         return cosines
+
+
+def _scored(passages: Documents, scores: Sequence[float]) -> Documents:
+    return tuple(p.model_copy(update={"score": score}) for p, score in zip(passages, scores, strict=True))

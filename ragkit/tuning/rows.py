@@ -31,6 +31,30 @@ class SftRow(Row):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowPicture:
+    """A picture of a row's prompt: a page of a PDF or a part of it, and to how many pixels it is shrunk.
+
+    Attributes:
+        file: where the picture is kept, or will be.
+        box: in points on the page; None for the whole page.
+    """
+
+    file: str
+    pdf: str
+    page: int
+    box: tuple[float, float, float, float] | None
+    dpi: int
+    side: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenRow(SftRow):
+    """A prompt with pictures, each of which has its slot in the prompt, and the completion to learn."""
+
+    pictures: tuple[RowPicture, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreferenceRow(Row):
     """A prompt with a completion that is preferred to another one."""
 

@@ -164,7 +164,8 @@ def test_classifiers_that_ragkit_ships_have_names(tmp_path, monkeypatch):
     monkeypatch.setattr(trust, "SHIPPED", tmp_path)
     (tmp_path / "trust").mkdir()
     encoder = HashEncoder(dimension=8)
-    TrustClassifier(np.zeros(48), 1.0, encoder.describe(), {}).save(tmp_path / "trust" / "trust.json")
+    on_another_machine = encoder.describe() | {"dtype": "float16"}
+    TrustClassifier(np.zeros(48), 1.0, on_another_machine, {}).save(tmp_path / "trust" / "trust.json")
     assert len(run(SteerFilter(encoder=encoder, classifier="embedded:trust"))["documents"]) == 2
     with pytest.raises(InputError, match=r"'embedded:thrust', did you mean 'trust'\? \(there are: trust\)"):
         run(SteerFilter(encoder=encoder, classifier="embedded:thrust"))

@@ -161,6 +161,21 @@ def test_several_queries_are_ordered_each_by_itself_and_fused(index):
     assert len(found(stage, "study 3 masks", "study 4 masks")) == 3
 
 
+def test_words_and_meaning_are_weighed(index):
+    coarse = asyncio.run(RetrieveSparse(index=index, k=6).run(("masks virus 3",)))
+    near = {p.id: p.score for p in asyncio.run(RetrieveTwoStage(index=index, k=6, k_coarse=6).run(("masks virus 3",)))}
+    assert found(RetrieveTwoStage(index=index, k=6, k_coarse=6, weight=0), "masks virus 3") == [p.id for p in coarse]
+
+    def scaled(values):
+        return [(value - min(values)) / (max(values) - min(values)) for value in values]
+
+    words, meaning = scaled([p.score for p in coarse]), scaled([near[p.id] for p in coarse])
+    by_hand = {p.id: 0.7 * word + 0.3 * sense for p, word, sense in zip(coarse, words, meaning, strict=True)}
+    ranked = asyncio.run(RetrieveTwoStage(index=index, k=6, k_coarse=6, weight=0.3).run(("masks virus 3",)))
+    assert {passage.id: passage.score for passage in ranked} == pytest.approx(by_hand, abs=1e-6)
+    assert [passage.score for passage in ranked] == sorted((passage.score for passage in ranked), reverse=True)
+
+
 def test_settings_that_do_not_go_together(index):
     plain = index.model_copy(update={"dense": None})
     with pytest.raises(ValidationError, match="the index has no dense part"):

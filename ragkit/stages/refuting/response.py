@@ -17,7 +17,7 @@ _VERDICT = re.compile(
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
-    r"\b(?:no|not|never|none|neither|nor|cannot|without|false|untrue|incorrect|inaccurate|wrong|myth|claims?|claimed|"
+    r"\b(?:no|not|never|none|neither|nor|cannot|without|false|untrue|incorrect|inaccurate|wrong|myth|"
     r"rumou?rs?|misleading|mistaken|misinformation|contrary|unproven|unfounded|unsupported|debunked|disproved)\b|n['’]t\b",
     re.IGNORECASE,
 )

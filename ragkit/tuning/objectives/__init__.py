@@ -10,6 +10,7 @@ from ragkit.tuning.objectives.reranker import Reranker
 from ragkit.tuning.objectives.retriever import Retriever
 from ragkit.tuning.objectives.reward_model import RewardModelObjective
 from ragkit.tuning.objectives.sft import Sft
+from ragkit.tuning.objectives.vision import SftVision
 
 __all__ = [
     "Bootstrap",
@@ -24,4 +25,5 @@ __all__ = [
     "RewardModelObjective",
     "Rloo",
     "Sft",
+    "SftVision",
 ]

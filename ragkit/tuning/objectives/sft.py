@@ -10,7 +10,7 @@ from ragkit.engine.registry import objectives
 from ragkit.errors import InputError
 from ragkit.tuning.job import AdapterSettings, Objective, Trained, TrainingJob
 from ragkit.tuning.objectives import trainer as shared
-from ragkit.tuning.rows import Row, SftRow
+from ragkit.tuning.rows import Row, SeenRow, SftRow
 
 _IGNORED = -100
 
@@ -78,10 +78,14 @@ def tokenise(rows: Sequence[SftRow], loaded: shared.Loaded, longest: int) -> tup
     """Return token ids and labels of each row that is not too long, and how many were.
 
     Raises:
-        InputError: all rows are too long.
+        InputError: all rows are too long, or hold pictures.
     """
     done = []
     for row in rows:
+        if isinstance(row, SeenRow):
+            raise InputError(
+                "training: the rows hold pictures: use the objective sft_vision, or context.pages show: text"
+            )
         prompt = loaded.tokenizer.encode(row.prompt)
         completion = [*loaded.tokenizer.encode_text(row.completion), loaded.end]
         if len(prompt) + len(completion) <= longest:

@@ -66,7 +66,7 @@ def load(job: TrainingJob) -> Loaded:
     with quiet_transformers():
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
         weights = _weights(path, revision, job)
-        adapted = _with_adapter(weights, job)
+        adapted = with_adapter(weights, job)
     prompts = PromptTokenizer(tokenizer, model.model, getattr(model, "chat", None))
     return Loaded(adapted, prompts, tokenizer.eos_token_id)
 
@@ -94,7 +94,7 @@ def _weights(path: str, revision: str | None, job: TrainingJob) -> Any:
     return weights if kind == "qlora" else weights.to(model.resolved_device)
 
 
-def _with_adapter(weights: Any, job: TrainingJob) -> Any:
+def with_adapter(weights: Any, job: TrainingJob) -> Any:
     """Return the weights with the adapter to train, all in one number format.
 
     Float32 adapters beside bfloat16 weights take a quarter longer on a CPU; the optimiser keeps float32 copies.

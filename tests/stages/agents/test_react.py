@@ -109,6 +109,7 @@ def test_a_stopper_of_its_own_ends_the_loop():
     stage, asked = agent(ScriptedModel(default=search("x")), {}, stopper=stopper, stop=())
     assert walked(stage)["vars.react"]["stopped"] == "stopper" and asked == ["q?", "x"]
     assert len(stage.model.prompts) == 1 and len(stopper.prompts) == 2
+    assert "finish:" not in stage.model.prompts[0]  # it is for the stopper to say
 
 
 def test_a_reply_without_an_action_is_asked_again_and_then_the_loop_ends():

@@ -27,14 +27,14 @@ from ragkit.pipeline import Pipeline
 from ragkit.stages.answer import containing
 from ragkit.stages.answer_multimodal import AnswerMultimodal
 from ragkit.stages.context_pages import ContextPages
-from ragkit.stages.shown import Shown
+from ragkit.stages.shown import Capped, Shown
 from ragkit.tuning.builders.retrieval_aware.corpus import Corpus, Hygiene, place_of
 from ragkit.tuning.builders.retrieval_aware.generating import PageQuestions, write_questions
 from ragkit.tuning.builders.retrieval_aware.mixture import ABSENT, HARD, RANDOM, kinds
 from ragkit.tuning.builders.stages import stage_with
 from ragkit.tuning.calls import run_cached, values_of
 from ragkit.tuning.data import BuildContext, DataBuilder, TuningSet
-from ragkit.tuning.rows import Row, SftRow
+from ragkit.tuning.rows import Row, RowPicture, SeenRow, SftRow
 
 GOLD, RETRIEVED = "gold", "retrieved"
 
@@ -271,7 +271,11 @@ class RetrievalAwareBuilder(DataBuilder):
             "pages": [page.id for page in pages],
             "gold": list(places),
         }
-        return SftRow(prompt=prompt, completion=_continuation(prompt, completion), origin=origin)
+        row = SftRow(prompt=prompt, completion=_continuation(prompt, completion), origin=origin)
+        if not media:
+            return row
+        pictures = tuple(_row_picture(shown.picture) for shown in media)
+        return SeenRow(prompt=row.prompt, completion=row.completion, origin=origin, pictures=pictures)
 
 
 def cited(answer: str, pages: Documents, places: Sequence[int]) -> str:
@@ -284,6 +288,13 @@ def cited(answer: str, pages: Documents, places: Sequence[int]) -> str:
     """
     named = [place for place in places if containing(answer, (pages[place - 1],))] or list(places)
     return f"{answer} [{', '.join(map(str, named))}]" if named else answer
+
+
+def _row_picture(picture: Capped) -> RowPicture:
+    image = picture.image
+    return RowPicture(
+        file=str(image.file), pdf=str(image.pdf), page=image.page, box=image.box, dpi=image.dpi, side=picture.side
+    )
 
 
 def _gold_places(pages: Documents, gold: Sequence[Passage]) -> list[int]:

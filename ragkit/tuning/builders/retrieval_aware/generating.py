@@ -153,8 +153,8 @@ async def _ask(settings: PageQuestions, target: Target, seed: int) -> tuple[str,
     if not model.takes_pictures:
         values["target"] = SLOT.sub("", target.text)
     pictures = target.pictures if model.takes_pictures else ()
-    asking = {"max_new_tokens": settings.max_new_tokens, "pictures": pictures}
-    sampling = {"temperature": settings.temperature, "seed": seed} if settings.temperature else {}
+    asking: dict[str, Any] = {"max_new_tokens": settings.max_new_tokens, "pictures": pictures}
+    sampling: dict[str, Any] = {"temperature": settings.temperature, "seed": seed} if settings.temperature else {}
     asked = await model.generate(render(settings.question_prompt, **values), **asking, **sampling)
     question = " ".join(asked.text.split())
     if not question:
