@@ -31,9 +31,8 @@ from ragkit.models.base import EntailmentModel
 from ragkit.models.rewards import Rollout
 from ragkit.prompts import render
 from ragkit.stages.refuting.drafts import best_of, columns_of_claim, draw
-from ragkit.stages.refuting.response import read_response, restates
+from ragkit.stages.refuting.response import copied_share, read_response, restates
 from ragkit.tuning.rewards.audit import audit_rewards
-from ragkit.tuning.rewards.faults import copied_share
 from ragkit.tuning.rewards.grounding import best_support
 from ragkit.tuning.rewards.relevance import distinct_trigrams
 from ragkit.tuning.rows import PromptRow

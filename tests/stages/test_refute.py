@@ -62,6 +62,7 @@ def test_unsupported_sentences_and_citations_that_lead_nowhere_are_dropped():
     [
         ("Thank you for sharing. Garlic is grown in many countries [2].", 0.9, "does not refute the claim"),
         (GOOD, 0.2, "is not polite"),
+        (f"[1] A review: {TRIAL}", 0.9, "copies the evidence instead of answering the claim"),
         ("This is not true. Please take care of yourself.", 0.9, "cites no evidence"),
         ("Garlic destroys the liver within weeks [2].", 0.9, "nothing is left of the draft"),
         ("", 0.9, "nothing is left of the draft"),

@@ -6,7 +6,17 @@ from typing import NamedTuple
 
 from ragkit.engine.state import Documents
 from ragkit.models.base import ENTAILMENT, EntailmentModel, TextClassifier
-from ragkit.stages.refuting.response import ResponseSentence, invalid_numbers, plain, read_response, restates
+from ragkit.stages.refuting.response import (
+    ResponseSentence,
+    copied_share,
+    invalid_numbers,
+    plain,
+    read_response,
+    restates,
+)
+
+_MOST_COPIED = 0.8
+"""Beyond this share of 4-grams a response is the evidence over again, as small models write their prompt down."""
 
 
 class Checks(NamedTuple):
@@ -69,6 +79,8 @@ async def check_response(draft: str, claim: str, documents: Documents, checks: C
         problems.append("nothing is left of the draft")
     if text and not any(sentence.cited for sentence in kept):
         problems.append("cites no evidence")
+    if copied_share(text, [f"{p.metadata.get('title', '')} {p.page_content}" for p in documents]) > _MOST_COPIED:
+        problems.append("copies the evidence instead of answering the claim")
     if restates(kept, claim):
         problems.append("says the claim again without denying it")
     if text and checks.nli is not None:

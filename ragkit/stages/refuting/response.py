@@ -22,6 +22,7 @@ _DENIAL = re.compile(
     re.IGNORECASE,
 )
 _COURTESY_WORDS, _VERDICT_WORDS, _FACT_WORDS = 12, 16, 5
+_GRAM = 4
 _RESTATED = 0.8
 _FUNCTION_WORDS = (
     "a an the and or but if of in on at to for from by with as is are was were be been being it its this that these "
@@ -107,6 +108,18 @@ def restates(sentences: Sequence[ResponseSentence], claim: str) -> bool:
         and not sentence.text.endswith("?")
         for sentence in sentences
     )
+
+
+def copied_share(text: str, sources: Sequence[str]) -> float:
+    """Return the share of a text's 4-grams of words that stand in one of the sources; 0 for a text without any."""
+    own = _grams(text)
+    theirs = {gram for source in sources for gram in _grams(source)}
+    return sum(gram in theirs for gram in own) / len(own) if own else 0.0
+
+
+def _grams(text: str) -> list[tuple[str, ...]]:
+    found = words(text)
+    return list(zip(*(found[start:] for start in range(_GRAM)), strict=False))
 
 
 def words(text: str) -> list[str]:

@@ -5,7 +5,6 @@ measures and their weights are ragkit's (docs/rarg.md).
 """
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -13,10 +12,8 @@ from typing_extensions import override
 
 from ragkit.engine.registry import rewards
 from ragkit.models.rewards import Reward, Rollout
-from ragkit.stages.refuting.response import invalid_numbers, plain, read_response, words
+from ragkit.stages.refuting.response import copied_share, invalid_numbers, plain, read_response, words
 from ragkit.tuning.rewards.relevance import distinct_trigrams
-
-_COPIED = 4
 
 
 @rewards.register("copied_evidence")
@@ -78,18 +75,6 @@ class InvalidCitation(Reward):
     @override
     async def score(self, rollout: Rollout) -> float:
         return float(bool(invalid_numbers(read_response(rollout.completion), len(rollout.passages))))
-
-
-def copied_share(text: str, sources: Sequence[str]) -> float:
-    """Return the share of a text's 4-grams of words that stand in one of the sources; 0 for a text without any."""
-    own = _grams(text)
-    theirs = {gram for source in sources for gram in _grams(source)}
-    return sum(gram in theirs for gram in own) / len(own) if own else 0.0
-
-
-def _grams(text: str) -> list[tuple[str, ...]]:
-    found = words(text)
-    return list(zip(*(found[start:] for start in range(_COPIED)), strict=False))
 
 
 def _sigmoid(value: float) -> float:
