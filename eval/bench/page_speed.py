@@ -76,7 +76,7 @@ def indexing(work: Path, count: int) -> dict[str, float]:
     """Read generated documents, index text and crops, and draw every page."""
     (work / "docs").mkdir()
     for number in range(FILES):
-        generate(work / "docs" / f"{number}.pdf", seed=number, pages=count // FILES, each=count // FILES // 5)
+        generate(work / "docs" / f"{number}.pdf", seed=number, pages=count // FILES, each=min(20, count // FILES // 5))
     index = LocalIndex(
         documents=(str(work / "docs" / "*.pdf"),),
         path=work / "index",
