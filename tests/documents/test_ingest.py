@@ -164,7 +164,7 @@ def test_a_file_that_is_gone_is_skipped(corpus, tmp_path):
 def task(path, work):
     work.mkdir(exist_ok=True)
     return reading_record(PdfSettings(), Chunking()) | {
-        "path": str(path), "id": path.name, "digest": "", "shard": str(work / "x.jsonl"),
+        "path": str(path), "id": path.name, "digest": "", "shard": str(work / "x.jsonl"), "pages": None,
     }  # fmt: skip
 
 
@@ -174,15 +174,18 @@ def test_a_worker_that_dies_is_a_reason(tmp_path):
     worker = Worker(memory=1)
 
     def kill():
-        while not (tmp_path / "work/x.part").exists():
+        while not finished.is_set() and not (tmp_path / "work/x.part").exists():
             time.sleep(0.01)
-        children()[0].send_signal(signal.SIGSEGV)
+        for child in children():
+            child.send_signal(signal.SIGSEGV)
 
+    finished = threading.Event()
     killer = threading.Thread(target=kill)
     killer.start()
     try:
         reason = worker.read(task(path, tmp_path / "work"), seconds=60)
     finally:
+        finished.set()
         worker.close()
         killer.join()
     assert reason.startswith("the reader died (signal 11: Segmentation fault)")
